@@ -1,1 +1,1 @@
-"""TODO."""
+"""Detectors and estimators that several analyzers share. No I/O."""

@@ -1,0 +1,1 @@
+"""Who runs segments. Every engine gives the same pixels."""

@@ -1,0 +1,148 @@
+"""Where frames come from: the contract of every source, and films in a container."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import Protocol, Self
+
+import av
+
+from restore.errors import SourceError
+from restore.frames import Frame, VideoFormat
+from restore.media.planes import planar_format, to_planes
+from restore.media.probe import opened, picture_stream, probe_file
+
+
+class Source(Protocol):
+    """A film, a sequence of pictures or one picture. A context manager; never writes to what it reads."""
+
+    format: VideoFormat
+    decode_errors: int
+    """Errors met while decoding so far; a sign of damage even where every frame came out."""
+    mended: bool
+    """Whether pts had to be invented."""
+    threads: int
+    """Decoder threads; 0 is the decoder's own choice."""
+
+    def frames(self, start_pts: int | None = None) -> Iterator[Frame]:
+        """Frames in presentation order, strictly rising pts, from the first at or after `start_pts`."""
+        ...
+
+    def use_index(self, key_pts: Sequence[int], seekable: bool) -> None:
+        """Learn from a full listing where seeking may land; without it every read starts at the beginning."""
+        ...
+
+    def close(self) -> None:
+        """Let go of files."""
+        ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None: ...  # fmt: skip
+
+
+class VideoSource:
+    """A film in a container, decoded by FFmpeg.
+
+    Damage does not stop it: what does not decode is missing, what decodes with errors is flagged `corrupt`.
+    Frames whose pts do not rise (broken files) get the next free tick, so that none is lost; such a source, and
+    one whose index cannot be trusted, is always read from its beginning.
+    """
+
+    def __init__(self, path: Path, threads: int = 0) -> None:
+        self.path = path
+        self.info = probe_file(path)
+        self.format = self.info.format
+        self.threads = threads
+        self.decode_errors = 0
+        self.mended = False
+        self._keys: Sequence[int] = ()
+        self._seekable = False
+
+    def use_index(self, key_pts: Sequence[int], seekable: bool) -> None:
+        """See `Source.use_index`."""
+        self._keys, self._seekable = key_pts, seekable
+
+    def frames(self, start_pts: int | None = None) -> Iterator[Frame]:
+        """See `Source.frames`. Frames of another size or layout than the first are a SourceError."""
+        if start_pts is not None and self._seekable:
+            # One key frame further back than needed: in an open GOP, the pictures just after a key frame lean
+            # on the group before it.
+            place = bisect_right(self._keys, start_pts) - 2
+            if place >= 1:
+                yield from self._read(self._keys[place], start_pts)
+                return
+        yield from self._read(None, start_pts)
+
+    def _read(self, seek_to: int | None, start_pts: int | None) -> Iterator[Frame]:
+        with opened(self.path) as container:
+            stream = picture_stream(container, self.path)
+            context = stream.codec_context
+            context.thread_type = "AUTO"
+            context.thread_count = self.threads
+            context.flags |= av.codec.context.Flags.output_corrupt
+            if seek_to is not None:
+                container.seek(seek_to, stream=stream, backward=True)
+            last: int | None = None
+            for decoded in self._decode(container, stream):
+                frame = self._convert(decoded, last)
+                if last is None and seek_to is not None and frame.pts > (start_pts or 0):
+                    # The container's index led past the place: begin again from the beginning.
+                    yield from self._read(None, start_pts)
+                    return
+                last = frame.pts
+                if start_pts is None or frame.pts >= start_pts:
+                    yield frame
+
+    def _decode(self, container: av.container.InputContainer, stream: av.VideoStream) -> Iterator[av.VideoFrame]:
+        packets = container.demux(stream)
+        while True:
+            try:
+                packet = next(packets, None)
+            except av.EOFError:
+                break
+            except av.FFmpegError:
+                self.decode_errors += 1
+                break  # the container itself ends here; what came before counts
+            if packet is None:
+                break
+            try:
+                yield from packet.decode()  # type: ignore[misc]
+            except av.EOFError:
+                break
+            except av.FFmpegError:
+                self.decode_errors += 1
+
+    def _convert(self, decoded: av.VideoFrame, last: int | None) -> Frame:
+        expected = self.format
+        pixel, twin = planar_format(decoded.format.name)
+        if (decoded.width, decoded.height) != (expected.width, expected.height) or pixel != expected.pixel:
+            raise SourceError(
+                f"{self.path}: the picture changes from {expected.width}x{expected.height} {expected.pixel.name} to "
+                f"{decoded.width}x{decoded.height} {pixel.name} at pts {decoded.pts}; split the film there first"
+            )
+        pts = decoded.pts
+        if pts is None or (last is not None and pts <= last):
+            step = max(1, round(1 / (expected.frame_rate * expected.time_base))) if pts is None else 1
+            pts = 0 if last is None else last + step
+            self.mended = True
+        planes = to_planes(decoded, pixel, twin)
+        return Frame(pts, planes, bool(decoded.is_corrupt), bool(decoded.key_frame), decoded.duration or 0)
+
+    def close(self) -> None:
+        """Nothing stays open between reads."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def seconds(pts: int, time_base: Fraction) -> Fraction:
+    """The time of a pts, exactly."""
+    return pts * time_base

@@ -1,0 +1,255 @@
+"""Frames through the stages: windows that respect cuts, batches of the size that proves fastest."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import torch
+
+from restore.errors import DeviceMemoryError
+from restore.frames import Frame, FrameBatch, Shot, VideoFormat
+from restore.pipeline.contract import Device, Stage, Values
+from restore.pipeline.picture import Converter, Picture
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether a device or the host ran out of memory."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    return isinstance(error, RuntimeError) and "allocate memory" in str(error)
+
+
+class BatchSize:
+    """How many frames a stage is given at once. Unless fixed, found by trying: double while it pays.
+
+    On a CPU one frame is often fastest; on a GPU many are. Measured on the real frames, so nothing is wasted; pixels
+    do not depend on it.
+    """
+
+    LARGEST = 32
+    _TRIES = 2
+    _GAIN = 0.95
+
+    def __init__(self, fixed: int | None = None, hint: int = 0) -> None:
+        self.size = fixed or hint or 1
+        self._settled = bool(fixed or hint)
+        self._best: float | None = None
+        self._times: list[float] = []
+
+    def measured(self, frames: int, seconds: float) -> None:
+        """Told how long a full batch took."""
+        if self._settled or frames != self.size:
+            return
+        self._times.append(seconds / frames)
+        if len(self._times) <= self._TRIES:  # the first run of a shape compiles and allocates: it does not count
+            return
+        cost = min(self._times[1:])
+        self._times = []
+        if self._best is not None and cost > self._best * self._GAIN:
+            self.size //= 2
+            self._settled = True
+            return
+        self._best = cost
+        if self.size * 2 > self.LARGEST:
+            self._settled = True
+        else:
+            self.size *= 2
+
+    def failed(self) -> None:
+        """Told that the device ran out of memory: halve, for good."""
+        self.size = max(1, self.size // 2)
+        self._settled = True
+
+
+class Chain:
+    """Opened stages one after another, from the source's format to the output's."""
+
+    def __init__(
+        self,
+        stages: Sequence[Stage[Any]],
+        source: VideoFormat,
+        target: VideoFormat,
+        device: Device,
+        transfer: str = "display",
+        batch: int | None = None,
+    ) -> None:
+        self.stages = stages
+        self.formats = [source]
+        for stage in stages:
+            self.formats.append(stage.output_format(self.formats[-1]))
+        self.target = target
+        self.device = device
+        self.converter = Converter(self._home(), transfer)
+        self.batches = [BatchSize(batch) for _ in stages]
+        self.seconds: dict[str, float] = {}
+        """Where the time of the computing thread went: waiting to read and to write, converting, each stage."""
+
+    def _home(self) -> torch.device:
+        """Where whole frames live between stages: on the device, unless one would take a quarter of its memory."""
+        device = self.device.torch_device
+        if device.type != "cuda":
+            return device
+        largest = max(fmt.width * fmt.height for fmt in self.formats) * 3 * 4
+        total = torch.cuda.get_device_properties(device).total_memory
+        return torch.device("cpu") if largest * 4 > total else device
+
+    def __enter__(self) -> Chain:
+        opened: list[Stage[Any]] = []
+        try:
+            for stage, fmt in zip(self.stages, self.formats, strict=False):
+                opened.append(stage)
+                stage.open(self.device, fmt)
+        except BaseException:
+            for stage in reversed(opened):
+                stage.close()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for stage in reversed(self.stages):
+            stage.close()
+
+    def ranges(self, shot: Shot, core: range, upto: int | None = None) -> list[range]:
+        """Which frames go into each stage, and last what comes out, so that `core` of a shot can be made."""
+        stages = self.stages[:upto]
+        needed = [core]
+        for stage in reversed(stages):
+            window = stage.window()
+            last = needed[0]
+            needed.insert(0, range(max(shot.start, last.start - window.before), min(shot.end, last.stop + window.after)))
+        return needed
+
+    def render(
+        self, read: Callable[[range], Iterable[Frame]], shot: Shot, core: range, values: Sequence[Values]
+    ) -> Iterator[Frame]:
+        """Frames `core` of a shot, finished. `read` gives source frames of a range; `values` is the plan by stage."""
+        pictures = self.pictures(read, shot, core, values)
+        pending: list[Picture] = []
+        size = max((batch.size for batch in self.batches), default=8)
+        for picture in pictures:
+            pending.append(picture)
+            if len(pending) >= size:
+                yield from self._finish(pending)
+                pending = []
+        if pending:
+            yield from self._finish(pending)
+
+    def _finish(self, pictures: list[Picture]) -> list[Frame]:
+        started = time.perf_counter()
+        frames = self.converter.download(pictures, self.target)
+        self.spent("convert", started)
+        return frames
+
+    def pictures(
+        self, read: Callable[[range], Iterable[Frame]], shot: Shot, core: range, values: Sequence[Values],
+        upto: int | None = None, stand_in: bool = False,
+    ) -> Iterator[Picture]:  # fmt: skip
+        """As `render`, before conversion; `upto` stops after so many stages, `stand_in` uses their cheap doubles."""
+        ranges = self.ranges(shot, core, upto)
+        pictures: Iterator[Picture] = self._uploaded(read, ranges[0])
+        for place, stage in enumerate(self.stages[:upto]):
+            step = _Step(self, place, stage, shot, values[place], stand_in)
+            pictures = step.run(pictures, ranges[place], ranges[place + 1])
+        return pictures
+
+    def _uploaded(self, read: Callable[[range], Iterable[Frame]], wanted: range) -> Iterator[Picture]:
+        size = self.batches[0].size if self.batches else 8
+        waiting: list[tuple[int, Frame]] = []
+        frames = iter(read(wanted))
+        for index in wanted:
+            started = time.perf_counter()
+            frame = next(frames)
+            self.spent("read", started)
+            waiting.append((index, frame))
+            if len(waiting) >= size:
+                yield from self._upload(waiting)
+                waiting = []
+        if waiting:
+            yield from self._upload(waiting)
+
+    def _upload(self, frames: list[tuple[int, Frame]]) -> list[Picture]:
+        started = time.perf_counter()
+        pictures = self.converter.upload(frames, self.formats[0])
+        self.spent("convert", started)
+        return pictures
+
+    def spent(self, what: str, started: float) -> None:
+        """Add the time since `started` to what the run spent on `what`."""
+        self.seconds[what] = self.seconds.get(what, 0.0) + time.perf_counter() - started
+
+
+class _Step:
+    """One stage working through one stretch of a shot."""
+
+    def __init__(
+        self, chain: Chain, place: int, stage: Stage[Any], shot: Shot, values: Mapping[str, Any], stand_in: bool
+    ) -> None:
+        self.chain = chain
+        self.stage = stage
+        self.shot = shot
+        self.values = values
+        self.format, self.after = chain.formats[place], chain.formats[place + 1]
+        self.batch = chain.batches[place]
+        self.call = stage.stand_in if stand_in else stage.process
+
+    def run(self, pictures: Iterator[Picture], have: range, core: range) -> Iterator[Picture]:
+        window = self.stage.window()
+        held: dict[int, Picture] = {}
+        position = core.start
+        while position < core.stop:
+            count = min(self.batch.size, core.stop - position)
+            last = min(position + count + window.after, have.stop)
+            while not held or max(held) < last - 1:
+                picture = next(pictures)
+                held[picture.index] = picture
+            done = self._process(held, position, count, have)
+            if done is None:
+                self.batch.failed()
+                continue
+            yield from done
+            position += count
+            for index in [index for index in held if index < position - window.before]:
+                del held[index]
+
+    def _process(self, held: dict[int, Picture], position: int, count: int, have: range) -> list[Picture] | None:
+        """One batch; None if the device ran out of memory and a smaller batch may help."""
+        window = self.stage.window()
+        indexes = range(position - window.before, position + count + window.after)
+        converter = self.chain.converter
+        started = time.perf_counter()
+        present = [held[index] for index in indexes if index in have]
+        pixels = converter.pixels(present, self.stage.domain)
+        valid = tuple(index in have for index in indexes)
+        if not all(valid):
+            padded = pixels.new_zeros((len(indexes), *pixels.shape[1:]))
+            padded[torch.tensor(valid, device=pixels.device)] = pixels
+            pixels = padded
+        pts = tuple(held[index].pts if index in held and index in have else -1 for index in indexes)
+        core = slice(window.before, window.before + count)
+        self.chain.spent("convert", started)
+        batch = FrameBatch(pixels, pts, core, valid, self.shot.number, self.format)
+        started = time.perf_counter()
+        try:
+            with torch.inference_mode():
+                result = self.call(batch, self.values)
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            if count == 1:
+                raise DeviceMemoryError(
+                    f"{self.stage.name}: out of memory on {self.chain.device.torch_device} with one frame; "
+                    "close other programs, or give a smaller --tile"
+                ) from None
+            return None
+        seconds = time.perf_counter() - started
+        self.batch.measured(count, seconds)
+        self.chain.spent(self.stage.name, started)
+        pixels, mask = result if isinstance(result, tuple) else (result, None)
+        return [
+            converter.replaced(
+                held[position + n], pixels[n], None if mask is None else mask[n], self.stage.domain, self.after
+            )
+            for n in range(count)
+        ]

@@ -1,0 +1,148 @@
+"""The stage contract: what a stage declares before the first frame, and what the runner does with it.
+
+A rendering stage is a pure function of the frames in its window and the plan of their shot. What has to remember
+more than a few frames belongs in an `Analyzer`, whose findings become the plan: a file a person can read and edit.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, NamedTuple, TypeVar
+
+from pydantic import BaseModel, ConfigDict
+
+if TYPE_CHECKING:
+    import torch
+
+    from restore.frames import Domain, FrameBatch, Shot, VideoFormat
+
+Values = Mapping[str, Any]
+"""What the plan says of one shot for one stage: plain JSON values, edits already applied."""
+
+
+class StageOptions(BaseModel):
+    """Options of one stage: the command's flags, the recipe's keys and the reference page are made from this.
+
+    A field marked ``json_schema_extra={"runtime": True}`` (a tile size, a batch size) may not change the pixels
+    and so does not count when the job decides what has to be rendered again.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    def effective(self) -> dict[str, Any]:
+        """The options that can change pixels, as JSON values."""
+        return {
+            name: value for name, value in self.model_dump(mode="json").items() if not self.is_runtime(name)
+        }  # fmt: skip
+
+    @classmethod
+    def is_runtime(cls, name: str) -> bool:
+        """Whether a field cannot change the pixels."""
+        extra = cls.model_fields[name].json_schema_extra
+        return isinstance(extra, dict) and bool(extra.get("runtime"))
+
+
+class Window(NamedTuple):
+    """How many frames of context a stage wants around those it returns."""
+
+    before: int = 0
+    after: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """Where and how precisely networks run; fixed at the start of a job."""
+
+    torch_device: torch.device
+    precision: Literal["fp32", "bf16", "fp16"]
+    """What convolutions compute in; everything around them stays fp32."""
+
+
+class Analyzer(ABC):
+    """Watches shots and writes down what rendering must know. Memory must not grow with the shot.
+
+    Called for each shot: `begin`, `add` for every wanted frame in order, `finish`.
+    """
+
+    sees: ClassVar[Literal["source", "input"]] = "input"
+    """``source``: frames as decoded. ``input``: frames as they reach the stage, after those before it."""
+
+    def wanted(self, shot: Shot) -> range:
+        """Which frames of the shot, by film index, it wants to see; all of them by default."""
+        return range(shot.start, shot.end)
+
+    def open(self, device: Device) -> None:  # noqa: B027 - optional
+        """Load what is needed. Called once, before the first shot."""
+
+    @abstractmethod
+    def begin(self, shot: Shot, format: VideoFormat) -> None:
+        """A shot starts; frames will come in `format`."""
+
+    @abstractmethod
+    def add(self, batch: FrameBatch) -> None:
+        """See some wanted frames: `batch.pixels` in the stage's own domain."""
+
+    @abstractmethod
+    def finish(self) -> dict[str, Any]:
+        """The shot is over: its plan, as JSON values."""
+
+
+Options = TypeVar("Options", bound=StageOptions)
+
+
+class Stage(ABC, Generic[Options]):
+    """One step of restoration. Use as a context manager, or call `open` and `close`."""
+
+    name: ClassVar[str]
+    version: ClassVar[int] = 1
+    """Raised whenever the same options and plan give other pixels."""
+    domain: ClassVar[Domain] = "rgb"
+    editable: ClassVar[frozenset[str]] = frozenset()
+    """Keys of the plan that a person may set in ``edits.json``."""
+
+    def __init__(self, options: Options) -> None:
+        self.options = options
+
+    def window(self) -> Window:
+        """Context needed; never crosses a cut."""
+        return Window()
+
+    def check(self, format: VideoFormat) -> None:  # noqa: B027 - optional
+        """Raise OptionError or SourceError if frames of this format cannot be worked on."""
+
+    def output_format(self, format: VideoFormat) -> VideoFormat:
+        """What comes out when `format` goes in."""
+        return format
+
+    def analyzer(self) -> Analyzer | None:
+        """A fresh analyzer, if the stage has something to find out."""
+        return None
+
+    def weights(self) -> dict[str, str]:
+        """Name and hash of every model that shapes the result."""
+        return {}
+
+    @abstractmethod
+    def open(self, device: Device, format: VideoFormat) -> None:
+        """Load weights and get ready for frames of this format."""
+
+    @abstractmethod
+    def process(self, batch: FrameBatch, values: Values) -> torch.Tensor | tuple[torch.Tensor, torch.Tensor]:
+        """Return the core frames, (len(batch), C, H, W), float32; or them and a mask, (len(batch), 1, H, W) bool:
+        samples outside the mask stay exactly as they were."""
+
+    def stand_in(self, batch: FrameBatch, values: Values) -> torch.Tensor:
+        """A cheap replacement of `process` for the analyzers of later stages; the real thing by default."""
+        result = self.process(batch, values)
+        return result[0] if isinstance(result, tuple) else result
+
+    def close(self) -> None:  # noqa: B027 - optional
+        """Let go of weights and memory."""
+
+    def __enter__(self) -> Stage[Options]:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

@@ -1,0 +1,116 @@
+"""The list of every frame of a film: what the first round of the analysis writes down."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import NamedTuple
+from zipfile import BadZipFile
+
+import numpy as np
+import numpy.typing as npt
+
+from restore.errors import PlanError
+
+
+class DamagedRange(NamedTuple):
+    """A stretch of the source that did not come through whole; times in seconds from the zero of its clock."""
+
+    start: Fraction
+    end: Fraction
+    frames: int
+    """Damaged frames in it; 0 where frames are missing altogether."""
+    kind: str
+    """``corrupt`` or ``missing``."""
+
+
+@dataclass(frozen=True)
+class FrameIndex:
+    """Every frame that decodes, in order: pts (strictly rising), whether corrupt, whether a key frame."""
+
+    pts: npt.NDArray[np.int64]
+    corrupt: npt.NDArray[np.bool_]
+    key: npt.NDArray[np.bool_]
+    time_base: Fraction
+    last_duration: int
+    decode_errors: int = 0
+    seekable: bool = True
+    """False where pts had to be mended: such a source is read from its beginning only."""
+
+    def __len__(self) -> int:
+        return len(self.pts)
+
+    @property
+    def step(self) -> int:
+        """The usual distance of two frames, in ticks (the median)."""
+        if len(self.pts) < 2:
+            return max(1, self.last_duration)
+        return max(1, int(np.median(np.diff(self.pts))))
+
+    @property
+    def end_pts(self) -> int:
+        """Where the last frame stops being shown."""
+        return int(self.pts[-1]) + (self.last_duration or self.step)
+
+    def duration_of(self, frame: int) -> int:
+        """Ticks for which a frame is shown."""
+        if frame + 1 < len(self.pts):
+            return int(self.pts[frame + 1] - self.pts[frame])
+        return self.end_pts - int(self.pts[-1])
+
+    def at(self, time: Fraction) -> int:
+        """Index of the first frame at or after a time in seconds from the zero of the source's clock."""
+        return int(np.searchsorted(self.pts, -(-time // self.time_base), side="left"))
+
+    def key_pts(self) -> list[int]:
+        """pts of the key frames."""
+        return [int(pts) for pts in self.pts[self.key]]
+
+    def damaged(self) -> list[DamagedRange]:
+        """Runs of corrupt frames, and holes left by frames that did not decode.
+
+        A hole in the pts alone is no damage (variable rate); it is one where the decoder also reported errors.
+        """
+        ranges: list[DamagedRange] = []
+        edges = np.flatnonzero(np.diff(np.concatenate(([0], self.corrupt.astype(np.int8), [0]))))
+        for first, stop in zip(edges[::2], edges[1::2], strict=True):
+            end = int(self.pts[stop]) if stop < len(self.pts) else self.end_pts
+            ranges.append(
+                DamagedRange(int(self.pts[first]) * self.time_base, end * self.time_base, int(stop - first), "corrupt")
+            )
+        if self.decode_errors:
+            gaps = np.flatnonzero(np.diff(self.pts) > 1.5 * self.step)
+            for place in gaps:
+                start = (int(self.pts[place]) + self.step) * self.time_base
+                ranges.append(DamagedRange(start, int(self.pts[place + 1]) * self.time_base, 0, "missing"))
+            if not ranges:
+                end = self.end_pts * self.time_base
+                ranges.append(DamagedRange(end, end, 0, "missing"))
+        return sorted(ranges)
+
+    def save(self, path: Path) -> None:
+        """Write atomically."""
+        part = path.with_suffix(".part")
+        with part.open("wb") as file:
+            np.savez_compressed(
+                file, pts=self.pts, corrupt=self.corrupt, key=self.key,
+                facts=np.array(
+                    [self.time_base.numerator, self.time_base.denominator, self.last_duration, self.decode_errors,
+                     self.seekable],
+                    dtype=np.int64,
+                ),
+            )  # fmt: skip
+        os.replace(part, path)
+
+    @classmethod
+    def load(cls, path: Path) -> FrameIndex:
+        """Read what `save` wrote; raises PlanError for anything else."""
+        try:
+            with np.load(path, allow_pickle=False) as stored:
+                facts = [int(number) for number in stored["facts"]]
+                base = Fraction(facts[0], facts[1])
+                return cls(stored["pts"], stored["corrupt"], stored["key"], base, facts[2], facts[3], bool(facts[4]))
+        except (OSError, ValueError, KeyError, IndexError, EOFError, ZeroDivisionError, BadZipFile) as error:
+            raise PlanError(f"{path}: not a frame list ({error}); delete it and run again") from None

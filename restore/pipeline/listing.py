@@ -1,0 +1,143 @@
+"""Round 0 of the analysis: list every frame and find the shots. Resumes where it stopped."""
+
+from __future__ import annotations
+
+import os
+import time
+from array import array
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from restore.analysis.shots import LOOKBACK, ShotDetector, preview_of
+from restore.errors import PlanError, SourceError
+from restore.frames import Frame, VideoFormat
+from restore.media.source import Source
+from restore.pipeline.index import FrameIndex
+from restore.pipeline.plan import Plan
+from restore.pipeline.prefetch import Prefetch
+from restore.pipeline.progress import Meter
+
+_SAVE_EVERY = 20.0
+
+
+class _Listing:
+    """The list as it grows."""
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        self.pts = array("q")
+        self.corrupt = bytearray()
+        self.key = bytearray()
+        self.cuts: set[int] = set()
+        self.last_duration = 0
+        self.earlier_errors = 0
+
+    def add(self, frame: Frame) -> None:
+        self.pts.append(frame.pts)
+        self.corrupt.append(frame.corrupt)
+        self.key.append(frame.key)
+        self.last_duration = frame.duration
+
+    def index(self) -> FrameIndex:
+        return FrameIndex(
+            np.array(self.pts, dtype=np.int64), np.frombuffer(bytes(self.corrupt), bool),
+            np.frombuffer(bytes(self.key), bool), self.source.format.time_base, self.last_duration,
+            self.earlier_errors + self.source.decode_errors, not self.source.mended,
+        )  # fmt: skip
+
+    @property
+    def damaged(self) -> bool:
+        return bool(self.earlier_errors + self.source.decode_errors) or any(self.corrupt)
+
+    def resume(self, partial: Path) -> int:
+        """Take up a partial list; returns the frame to read on from."""
+        try:
+            index = FrameIndex.load(partial)
+            with np.load(partial.with_suffix(".cuts.npz"), allow_pickle=False) as stored:
+                cuts = [int(cut) for cut in stored["cuts"]]
+        except (PlanError, OSError, ValueError, KeyError):
+            return 0
+        if len(index) <= LOOKBACK or not index.seekable:
+            return 0
+        self.pts = array("q", index.pts.tolist())
+        self.corrupt, self.key = bytearray(index.corrupt.tobytes()), bytearray(index.key.tobytes())
+        self.cuts = set(cuts)
+        self.earlier_errors = index.decode_errors
+        self.source.use_index(index.key_pts(), True)
+        return len(index) - LOOKBACK
+
+    def save_partial(self, partial: Path) -> None:
+        cuts = partial.with_suffix(".cuts.npz")
+        part = cuts.with_suffix(".part")
+        with part.open("wb") as file:
+            np.savez(file, cuts=np.array(sorted(self.cuts), dtype=np.int64))
+        os.replace(part, cuts)
+        self.index().save(partial)
+
+
+def list_frames(
+    source: Source, plan: Plan, meter: Meter, check: Callable[[], None], name: str
+) -> FrameIndex:
+    """List the film into the plan folder, with its shots. `check` raises when the run is to stop.
+
+    A damaged source is listed again with one decoder thread, and read so ever after: what a decoder makes up for
+    missing pictures depends on its threads. Raises SourceError if nothing decodes.
+    """
+    partial = plan.folder / "partial.npz"
+    listing = _run(source, partial, meter, check)
+    if listing.damaged and source.threads != 1:
+        source.threads = 1
+        source.decode_errors = 0
+        _remove(partial)
+        meter.done = 0
+        listing = _run(source, partial, meter, check)
+    if not listing.pts:
+        raise SourceError(f"{name}: no picture of it can be decoded")
+    index = listing.index()
+    plan.save_shots(sorted(cut for cut in listing.cuts if 0 < cut < len(index)), index)
+    index.save(plan.frames_path)
+    _remove(partial)
+    return index
+
+
+def _remove(partial: Path) -> None:
+    partial.unlink(missing_ok=True)
+    partial.with_suffix(".cuts.npz").unlink(missing_ok=True)
+
+
+def _run(source: Source, partial: Path, meter: Meter, check: Callable[[], None]) -> _Listing:
+    listing = _Listing(source)
+    start = listing.resume(partial)
+    known = len(listing.pts)
+    meter.done = known
+    detector = ShotDetector()
+    stream = Prefetch(source.frames(listing.pts[start] if start else None), 16)
+    saved = time.monotonic()
+    number = start
+    try:
+        for frame in stream:
+            found = detector.add(number, _preview(frame, source.format))
+            # A detector just restarted has no past: what it says of its first frames was already decided.
+            listing.cuts.update(cut for cut in found if not start or cut >= start + 3)
+            if number >= known:
+                listing.add(frame)
+                meter.add()
+            number += 1
+            check()
+            if time.monotonic() - saved > _SAVE_EVERY:
+                listing.save_partial(partial)
+                saved = time.monotonic()
+    finally:
+        stream.close()
+    return listing
+
+
+def _preview(frame: Frame, format: VideoFormat) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+    if format.pixel.model == "rgb":
+        green, blue, red = (cv2.resize(plane, (256, 192), interpolation=cv2.INTER_AREA) for plane in frame.planes[:3])
+        weighed = 0.587 * green.astype(np.float32) + 0.114 * blue + 0.299 * red
+        return preview_of(weighed if format.pixel.is_float else weighed.astype(format.pixel.dtype), format.pixel.depth)
+    return preview_of(frame.planes[0], format.pixel.depth)

@@ -1,0 +1,164 @@
+"""The plan folder: what the analysis found, shot by shot, and what a person changed.
+
+``plan/frames.npz`` lists the frames, ``plan/shots.json`` the shots, ``plan/shot-00012.json`` holds what each stage's
+analyzer found in one shot. ``edits.json`` beside the folder belongs to the person and wins over all of them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from restore.errors import OptionError, PlanError
+from restore.frames import Shot
+from restore.pipeline.index import FrameIndex
+from restore.times import parse_time
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a small file whole or not at all."""
+    part = path.with_name(path.name + ".part")
+    with part.open("w", encoding="utf-8") as file:
+        json.dump(value, file, indent=1, ensure_ascii=False)
+        file.write("\n")
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(part, path)
+
+
+def read_json(path: Path) -> Any:
+    """Read a small file; raises PlanError naming line and column where it is malformed."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except json.JSONDecodeError as error:
+        raise PlanError(f"{path}: line {error.lineno}, column {error.colno}: {error.msg}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise PlanError(f"{path}: cannot be read ({error})") from None
+
+
+class Cuts(BaseModel):
+    """Cuts a person adds or takes away, each the time of the first frame of a shot."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    add: tuple[str | float | int, ...] = ()
+    remove: tuple[str | float | int, ...] = ()
+
+
+class Change(BaseModel):
+    """Values a person sets for every shot that a stretch of time touches."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+    start: str | float | int = Field(alias="from")
+    end: str | float | int = Field(alias="to")
+    stage: str
+    set: dict[str, Any]
+    note: str = ""
+
+
+class Edits(BaseModel):
+    """The whole of ``edits.json``."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    version: int = 1
+    cuts: Cuts = Cuts()
+    changes: tuple[Change, ...] = ()
+
+    @classmethod
+    def load(cls, path: Path) -> Edits:
+        """Read the file, or return no edits where there is none. Raises PlanError saying what is wrong where."""
+        if not path.exists():
+            return cls()
+        raw = read_json(path)
+        try:
+            return cls.model_validate(raw)
+        except ValidationError as error:
+            first = error.errors()[0]
+            place = ".".join(str(step) for step in first["loc"])
+            raise PlanError(f"{path}: {place}: {first['msg']}") from None
+
+
+class Plan:
+    """A plan folder on disk."""
+
+    def __init__(self, job: Path) -> None:
+        self.folder = job / "plan"
+        self.edits_path = job / "edits.json"
+        self.frames_path = self.folder / "frames.npz"
+        self.shots_path = self.folder / "shots.json"
+
+    def shot_path(self, shot: Shot) -> Path:
+        """Where the findings of one shot lie; named by its first frame, so that added cuts rename nothing."""
+        return self.folder / f"shot-{shot.start:07d}.json"
+
+    def save_shots(self, cuts: Sequence[int], index: FrameIndex) -> None:
+        """Write down the cuts (indexes of first frames) that the detector found, with their times for people."""
+        write_json(
+            self.shots_path,
+            {
+                "frames": len(index),
+                "cuts": [{"frame": cut, "time": f"{float(index.pts[cut] * index.time_base):.3f}"} for cut in cuts],
+            },
+        )
+
+    def shots(self, index: FrameIndex, edits: Edits) -> list[Shot]:
+        """The shots: the detector's cuts, with the person's added and removed."""
+        try:
+            cuts = {int(cut["frame"]) for cut in read_json(self.shots_path)["cuts"]}
+        except (KeyError, TypeError, ValueError):
+            raise PlanError(f"{self.shots_path}: not a list of shots; delete it and run again") from None
+        rate = Fraction(1) / (index.step * index.time_base)
+        origin = int(index.pts[0]) * index.time_base
+        for time in edits.cuts.remove:
+            cuts.discard(_edit_frame(time, rate, index, origin))
+        cuts.update(_edit_frame(time, rate, index, origin) for time in edits.cuts.add)
+        borders = sorted({0, *(cut for cut in cuts if 0 < cut < len(index)), len(index)})
+        return [Shot(number, first, stop) for number, (first, stop) in enumerate(zip(borders, borders[1:], strict=False))]
+
+    def load_shot(self, shot: Shot) -> dict[str, Any]:
+        """Findings so far: ``{"frames": [start, end], "stages": {stage key: {"by": ..., "values": {...}}}}``."""
+        path = self.shot_path(shot)
+        if not path.exists():
+            return {"frames": [shot.start, shot.end], "stages": {}}
+        found = read_json(path)
+        if not isinstance(found, dict) or not isinstance(found.get("stages"), dict):
+            raise PlanError(f"{path}: not the plan of a shot; delete it and run again")
+        if found.get("frames") != [shot.start, shot.end]:
+            return {"frames": [shot.start, shot.end], "stages": {}}
+        return found
+
+    def save_shot(self, shot: Shot, found: Mapping[str, Any]) -> None:
+        """Write the findings of one shot."""
+        write_json(self.shot_path(shot), found)
+
+
+def _edit_frame(time: str | float | int, rate: Fraction, index: FrameIndex, origin: Fraction) -> int:
+    # Half a frame of leeway: times are copied by people from rounded displays.
+    return index.at(origin + parse_time(time, rate) - 1 / rate / 2)
+
+
+def edited_values(
+    edits: Edits, stage: str, editable: frozenset[str], shot: Shot, index: FrameIndex, found: Mapping[str, Any]
+) -> dict[str, Any]:
+    """What one stage is told about one shot: the findings, with every change that touches the shot laid over them."""
+    values = dict(found)
+    rate = Fraction(1) / (index.step * index.time_base)
+    origin = int(index.pts[0]) * index.time_base
+    for change in edits.changes:
+        if change.stage != stage:
+            continue
+        unknown = set(change.set) - editable
+        if unknown:
+            raise OptionError(
+                f"edits.json: {stage} has no {', '.join(sorted(unknown))} to set; it has {', '.join(sorted(editable))}"
+            )
+        first = _edit_frame(change.start, rate, index, origin)
+        last = _edit_frame(change.end, rate, index, origin)
+        if first < shot.end and max(last, first + 1) > shot.start:
+            values.update(change.set)
+    return values

@@ -1,0 +1,133 @@
+"""Rendering one segment: read, compute, write, overlapped. What every engine runs, wherever it runs it."""
+
+from __future__ import annotations
+
+import errno
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, Self
+
+from restore.errors import DiskFullError
+from restore.frames import Frame, Shot, VideoFormat
+from restore.media.codecs import EncoderSettings
+from restore.media.encode import SegmentEncoder
+from restore.media.open import PictureOutput, open_source
+from restore.media.options import InputOptions
+from restore.pipeline.chain import Chain
+from restore.pipeline.contract import Device, Stage, Values
+from restore.pipeline.index import FrameIndex
+from restore.pipeline.journal import Entry
+from restore.pipeline.prefetch import Drain
+from restore.pipeline.reader import FrameReader
+from restore.pipeline.segments import Segment
+
+
+@dataclass(frozen=True)
+class RenderTask:
+    """All a worker needs to render any segment of a job. Can be pickled: nothing in it is open."""
+
+    source: str
+    input: InputOptions
+    stages: tuple[Stage[Any], ...]
+    device: Device
+    batch: int | None
+    output: EncoderSettings | PictureOutput
+    index: FrameIndex
+    decoder_threads: int
+    first: int
+    """First frame of the film that the output holds; numbers a sequence's files."""
+
+    @property
+    def target(self) -> VideoFormat:
+        """The format frames leave in."""
+        return self.output.format
+
+
+@dataclass(frozen=True)
+class Work:
+    """One segment to render: its frames, where to put it, and the plan of its shots."""
+
+    segment: Segment
+    key: str
+    path: Path
+    shots: tuple[tuple[Shot, tuple[Values, ...]], ...]
+    """Every shot that the segment touches, with what each stage is told about it."""
+
+
+class _Sink(Protocol):
+    def write(self, frame: Frame) -> None: ...
+    def finish(self) -> tuple[int, int]: ...
+    def __enter__(self) -> Self: ...
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: Any) -> None: ...
+
+
+class SegmentRenderer:
+    """An open source and opened stages, rendering one segment after another. A context manager."""
+
+    def __init__(self, task: RenderTask) -> None:
+        self.task = task
+        self._source = open_source(task.source, task.input)
+        self._source.threads = task.decoder_threads
+        self.chain = Chain(
+            task.stages, self._source.format, task.target, task.device, task.input.transfer, task.batch
+        )  # fmt: skip
+        remember = sum(sum(stage.window()) for stage in task.stages)
+        self._reader = FrameReader(self._source, task.index, remember)
+
+    def __enter__(self) -> SegmentRenderer:
+        self.chain.__enter__()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._reader.close()
+        self._source.close()
+        self.chain.__exit__()
+
+    def _sink(self, work: Work) -> _Sink:
+        if isinstance(self.task.output, PictureOutput):
+            return self.task.output.sink(work.segment.start - self.task.first)
+        return SegmentEncoder(work.path, self.task.output)
+
+    def render(self, work: Work, on_frame: Callable[[], None] | None = None) -> Entry:
+        """Render and write one segment; returns its line for the journal. Raises whatever went wrong."""
+        started = time.perf_counter()
+        segment = work.segment
+        try:
+            with self._sink(work) as sink:
+                with Drain(sink.write, depth=4) as drain:
+                    for shot, values in work.shots:
+                        core = range(max(segment.start, shot.start), min(segment.end, shot.end))
+                        for frame in self.chain.render(self._reader.read, shot, core, values):
+                            begun = time.perf_counter()
+                            drain.put(frame)
+                            self.chain.spent("write", begun)
+                            if on_frame is not None:
+                                on_frame()
+                    begun = time.perf_counter()
+                size, reorder = sink.finish()
+                self.chain.spent("write", begun)
+        except OSError as error:
+            if error.errno == errno.ENOSPC:
+                raise DiskFullError(
+                    f"{work.path.parent}: the disk is full; make room and run the same command again"
+                ) from None
+            raise
+        batch = self.chain.batches[0].size if self.chain.batches else 0
+        return Entry(work.key, segment.start, segment.end, size, reorder, time.perf_counter() - started, batch)
+
+
+class Engine(Protocol):
+    """Who renders segments: in this process, in worker processes, on other machines."""
+
+    def run(
+        self,
+        task: RenderTask,
+        works: Sequence[Work],
+        on_entry: Callable[[Entry], None],
+        on_frame: Callable[[], None],
+        check: Callable[[], None],
+    ) -> None:
+        """Render all of `works`; call `on_entry` as each is done, and `check` often: it raises to stop."""
+        ...

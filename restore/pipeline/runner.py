@@ -1,0 +1,300 @@
+"""Running a job: list, analyse, render, join, verify. Can be stopped anywhere; the same call goes on from there."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from restore import __version__
+from restore.errors import CancelledError, OptionError, PlanError
+from restore.frames import Shot
+from restore.media.codecs import EncoderSettings
+from restore.media.encode import read_segment
+from restore.media.mux import MuxPlan, join
+from restore.media.open import open_source
+from restore.media.verify import verify
+from restore.pipeline.analyse import Analysis
+from restore.pipeline.chain import Chain
+from restore.pipeline.index import DamagedRange, FrameIndex
+from restore.pipeline.job import Job
+from restore.pipeline.journal import Entry, Journal
+from restore.pipeline.listing import list_frames
+from restore.pipeline.plan import Edits
+from restore.pipeline.progress import Meter, OnProgress
+from restore.pipeline.reader import FrameReader
+from restore.pipeline.render import Engine, RenderTask, Work
+from restore.pipeline.segments import Segment, clip_segments, cut_segments, digest
+from restore.pipeline.setup import Setup, check_existing, check_space, span_of, stage_facts
+
+
+@dataclass(frozen=True)
+class JobResult:
+    """What a run came to."""
+
+    output: Path
+    folder: Path
+    frames: int
+    rendered: int
+    """Frames rendered by this run; the rest was there already."""
+    seconds: float
+    damaged: tuple[DamagedRange, ...] = ()
+    notes: tuple[str, ...] = ()
+    unchanged: bool = False
+    """Nothing was left to do."""
+
+
+@dataclass
+class Runner:
+    """One run of one job."""
+
+    setup: Setup
+    engine: Engine
+    on_progress: OnProgress | None = None
+    cancelled: Callable[[], bool] = field(default=lambda: False)
+
+    def check(self) -> None:
+        """Raise CancelledError once the caller wants to stop."""
+        if self.cancelled():
+            raise CancelledError(f"stopped; the same command goes on from here (job folder {self.setup.folder})")
+
+    def run(self) -> JobResult:
+        """Do whatever is left to do. Raises RestoreError; the job folder keeps all that is finished."""
+        started = time.monotonic()
+        setup = self.setup
+        request = setup.request
+        with Job(setup.folder) as job:
+            job.adopt(setup.identity, request.output, request.overwrite)
+            check_existing(setup, job.owns_output(request.output))
+            job.update_manifest(
+                restore=__version__,
+                source={"path": str(Path(request.source).absolute()), "identity": setup.identity},
+                output=str(request.output.absolute()),
+                recipe=request.recipe,
+                device={"type": setup.device.torch_device.type, "precision": setup.device.precision},
+            )
+            index = self._list(job)
+            first, stop = self._span(index)
+            job.update_manifest(damaged=[_as_json(found) for found in index.damaged()])
+            edits = Edits.load(job.plan.edits_path)
+            shots = job.plan.shots(index, edits)
+            self._check_edits(edits)
+            values = self._analyse(job, index, edits, [s for s in shots if s.start < stop and s.end > first])
+            segments = cut_segments(shots)
+            if (first, stop) != (0, len(index)):
+                segments = clip_segments(segments, first, stop)
+            works = [self._work(job, segment, index, shots, values) for segment in segments]
+            journal = job.journal()
+            rendered = self._render(job, journal, index, works, first, stop)
+            unchanged = not rendered and self._is_current(job, works)
+            if not unchanged:
+                self._finish(job, journal, index, works, first, stop)
+        notes = setup.film.notes if setup.film else ()
+        return JobResult(
+            request.output, setup.folder, stop - first, rendered, time.monotonic() - started,
+            tuple(index.damaged()), notes, unchanged,
+        )  # fmt: skip
+
+    def _list(self, job: Job) -> FrameIndex:
+        path, shots = job.plan.frames_path, job.plan.shots_path
+        if path.exists() and shots.exists():
+            return FrameIndex.load(path)
+        with open_source(self.setup.request.source, self.setup.request.input) as source:
+            meter = Meter("list", self.setup.info.frame_count, self.on_progress)
+            index = list_frames(source, job.plan, meter, self.check, self.setup.info.path)
+            meter.finish()
+            return index
+
+    def _span(self, index: FrameIndex) -> tuple[int, int]:
+        request = self.setup.request
+        if request.start is None and request.end is None:
+            return 0, len(index)
+        rate = self.setup.info.format.frame_rate
+        start, end = span_of(self.setup, rate, request.start, request.end)
+        origin = int(index.pts[0]) * index.time_base
+        leeway = Fraction(1, 2) / rate
+        first = index.at(origin + start - leeway)
+        stop = len(index) if end is None else index.at(origin + end - leeway)
+        if first >= stop:
+            length = float(index.end_pts * index.time_base - origin)
+            raise OptionError(f"--start {request.start or 0} lies behind the end of the film ({length:.3f} s)")
+        return first, stop
+
+    def _check_edits(self, edits: Edits) -> None:
+        names = {stage.name for stage in self.setup.request.stages}
+        for change in edits.changes:
+            if change.stage not in names:
+                raise PlanError(f"edits.json: no stage {change.stage!r} in this job; it has {', '.join(sorted(names))}")
+
+    def _decoder_threads(self, index: FrameIndex) -> int:
+        return 1 if index.decode_errors or bool(index.corrupt.any()) else 0
+
+    def _analyse(
+        self, job: Job, index: FrameIndex, edits: Edits, shots: Sequence[Shot]
+    ) -> dict[int, tuple[dict[str, Any], ...]]:
+        request = self.setup.request
+        source = open_source(request.source, request.input)
+        source.threads = self._decoder_threads(index)
+        chain = Chain(
+            request.stages, source.format, self.setup.output.format, self.setup.device, request.input.transfer, 1
+        )  # fmt: skip
+        reader = FrameReader(source, index, sum(sum(stage.window()) for stage in request.stages))
+        analysis = Analysis(job.plan, edits, index, chain, reader.read)
+        try:
+            pending = analysis.pending(shots)
+            if pending:
+                meter = Meter("analyse", sum(len(shot) for shot in pending), self.on_progress)
+                with chain:
+                    analysis.run(pending, meter, self.check)
+                meter.finish()
+        finally:
+            reader.close()
+            source.close()
+        return {shot.number: tuple(analysis.values(shot)) for shot in shots}
+
+    def _work(
+        self, job: Job, segment: Segment, index: FrameIndex, shots: Sequence[Shot],
+        values: dict[int, tuple[dict[str, Any], ...]],
+    ) -> Work:  # fmt: skip
+        touched = [shot for shot in shots if shot.start < segment.end and shot.end > segment.start]
+        setup = self.setup
+        key = digest(
+            {
+                "source": setup.identity,
+                "frames": [segment.start, segment.end, int(index.pts[segment.start]), int(index.pts[segment.end - 1])],
+                "shots": [[shot.start, shot.end, list(values[shot.number])] for shot in touched],
+                "stages": stage_facts(setup.request.stages),
+                "input": [setup.request.input.transfer, str(setup.request.input.fps), setup.request.input.hold],
+                "output": setup.output.describe(),
+                "device": [setup.device.torch_device.type, setup.device.precision, torch.__version__],
+                "restore": __version__,
+            }
+        )
+        return Work(segment, key, job.segment_path(key), tuple((shot, values[shot.number]) for shot in touched))
+
+    def _is_done(self, journal: Journal, work: Work, first: int) -> bool:
+        entry = journal.entries.get(work.key)
+        if entry is None:
+            return False
+        if isinstance(self.setup.output, EncoderSettings):
+            return work.path.exists() and work.path.stat().st_size == entry.bytes
+        return self.setup.output.all_exist(work.segment.start - first, work.segment.end - first)
+
+    def _render(
+        self, job: Job, journal: Journal, index: FrameIndex, works: Sequence[Work], first: int, stop: int
+    ) -> int:
+        setup = self.setup
+        todo = [work for work in works if not self._is_done(journal, work, first)]
+        if todo and not journal.entries and self._is_current(job, works):
+            return 0  # segments were discarded or cleaned away after the film was made
+        frames = sum(len(work.segment) for work in todo)
+        done = stop - first - frames
+        check_space(setup, stop - first, done)
+        meter = Meter("render", stop - first, self.on_progress, done)
+        if not todo:
+            return 0
+        task = RenderTask(
+            setup.request.source, setup.request.input, setup.request.stages, setup.device, setup.request.batch,
+            setup.output, index, self._decoder_threads(index), first,
+        )  # fmt: skip
+
+        def on_entry(entry: Entry) -> None:
+            journal.add(entry)
+
+        self.engine.run(task, todo, on_entry, meter.add, self.check)
+        meter.finish()
+        return frames
+
+    def _output_key(self, works: Sequence[Work]) -> str:
+        request = self.setup.request
+        return digest(
+            {
+                "segments": [work.key for work in works],
+                "streams": [stream.index for stream in self.setup.copied],
+                "audio": [str(path) for path in self.setup.audio],
+                "span": [request.start, request.end],
+            }
+        )
+
+    def _is_current(self, job: Job, works: Sequence[Work]) -> bool:
+        made = job.manifest.get("finished", {})
+        if made.get("key") != self._output_key(works):
+            return False
+        return self.setup.film is None or job.owns_output(self.setup.request.output)
+
+    def _finish(
+        self, job: Job, journal: Journal, index: FrameIndex, works: Sequence[Work], first: int, stop: int
+    ) -> None:
+        output = self.setup.request.output
+        finished: dict[str, Any] = {"key": self._output_key(works), "output": str(output.absolute())}
+        if self.setup.film is not None:
+            self._join(self.setup.film, journal, index, works, first, stop)
+            stat = output.stat()
+            finished |= {"bytes": stat.st_size, "mtime_ns": stat.st_mtime_ns}
+        job.update_manifest(finished=finished)
+        keep = set() if self.setup.request.options.discard_segments else {work.path for work in works}
+        for path in job.segments.iterdir():
+            if path not in keep:
+                path.unlink()
+        if self.setup.request.options.discard_segments:
+            journal.path.unlink(missing_ok=True)
+
+    def _join(
+        self, settings: EncoderSettings, journal: Journal, index: FrameIndex, works: Sequence[Work], first: int, stop: int
+    ) -> None:
+        setup = self.setup
+        output = setup.request.output
+        part = output.with_name(output.name + ".part")
+        whole = (first, stop) == (0, len(index))
+        base = index.time_base
+        start, end = int(index.pts[first]), int(index.pts[stop - 1]) + index.duration_of(stop - 1)
+        meter = Meter("join", stop - first, self.on_progress)
+        plan = MuxPlan(
+            path=part,
+            settings=settings,
+            segments=[work.path for work in works],
+            pts=[int(pts) for pts in index.pts[first:stop]],
+            end_pts=end,
+            reorder=max(journal.entries[work.key].reorder for work in works),
+            info=setup.info,
+            copied=setup.copied,
+            audio=setup.audio,
+            shift=Fraction(0) if whole else start * base,
+            span=None if whole else (start * base, end * base),
+            lossless_audio=setup.request.options.master,
+            metadata=self._label(),
+        )
+        try:
+            join(plan, lambda done: (setattr(meter, "done", done - 1), meter.add(), self.check())[0])
+            verify(plan)
+            with part.open("rb+") as file:
+                os.fsync(file.fileno())
+            os.replace(part, output)
+        finally:
+            part.unlink(missing_ok=True)
+        meter.finish()
+
+    def _label(self) -> dict[str, str]:
+        """Altered footage says so: which tool, which stages, which models."""
+        steps = []
+        for stage in self.setup.request.stages:
+            models = ", ".join(stage.weights())
+            steps.append(f"{stage.name} ({models})" if models else stage.name)
+        if not steps:
+            return {}
+        said = f"Restored with restore {__version__}: {'; '.join(steps)}"
+        before = self.setup.info.metadata.get("comment")
+        return {"comment": f"{before}; {said}" if before and said not in before else said}
+
+
+def _as_json(found: DamagedRange) -> dict[str, Any]:
+    return {"start": float(found.start), "end": float(found.end), "frames": found.frames, "kind": found.kind}
+
+
+__all__ = ["JobResult", "Runner", "read_segment"]

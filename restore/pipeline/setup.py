@@ -1,0 +1,180 @@
+"""From what a person asked for to a job that can run, or to one clear line why it cannot, before anything is rendered."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from restore.errors import DiskFullError, OptionError, OutputError, OutputExistsError, SourceError
+from restore.frames import VideoFormat
+from restore.media.codecs import EncoderSettings, encoder_settings
+from restore.media.mux import check_streams
+from restore.media.open import PictureOutput, identity, is_picture_output, picture_output, probe
+from restore.media.options import InputOptions, OutputOptions
+from restore.media.probe import SourceInfo, StreamInfo
+from restore.pipeline.contract import Device, Stage
+from restore.pipeline.job import default_folder
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a person asked for, checked only for its form."""
+
+    source: str
+    output: Path
+    stages: tuple[Stage[Any], ...]
+    input: InputOptions = field(default_factory=InputOptions)
+    options: OutputOptions = field(default_factory=OutputOptions)
+    recipe: dict[str, Any] = field(default_factory=dict)
+    """The recipe as JSON, to be kept with the job."""
+    start: str | None = None
+    end: str | None = None
+    work_dir: Path | None = None
+    overwrite: bool = False
+    batch: int | None = None
+
+
+@dataclass(frozen=True)
+class Setup:
+    """A request that can be carried out."""
+
+    request: Request
+    info: SourceInfo
+    identity: str
+    device: Device
+    formats: tuple[VideoFormat, ...]
+    """The source's, and what each stage gives."""
+    output: EncoderSettings | PictureOutput
+    copied: tuple[StreamInfo, ...]
+    audio: tuple[Path, ...]
+    folder: Path
+
+    @property
+    def film(self) -> EncoderSettings | None:
+        """How the film is encoded; None when pictures are written."""
+        return self.output if isinstance(self.output, EncoderSettings) else None
+
+
+def prepare(request: Request, device: Device | None, choose: Any) -> Setup:
+    """Probe, check every step, decide the encoding. `choose` picks a device from (source depth, master).
+
+    Raises the RestoreError that says what cannot be done and what can.
+    """
+    info = probe(request.source, request.input)
+    _check_fields(info, request)
+    formats = [info.format]
+    for stage in request.stages:
+        stage.check(formats[-1])
+        formats.append(stage.output_format(formats[-1]))
+    _check_output(request, info)
+    audio = tuple(Path(name) for name in ([request.input.audio] if request.input.audio else []))
+    copied: tuple[StreamInfo, ...] = ()
+    output: EncoderSettings | PictureOutput
+    if is_picture_output(request.output):
+        output = picture_output(request.output, formats[-1], info, request.options)
+    else:
+        hdr = (info.mastering_display, info.content_light)
+        output = encoder_settings(request.output, formats[-1], request.options, hdr)
+        copied = check_streams(info, output.container, request.options, audio)
+    picked = device or choose(info.format.pixel.depth, request.options.master)
+    folder = request.work_dir or default_folder(request.output)
+    return Setup(
+        request, info, identity(request.source, info), picked, tuple(formats), output, copied, audio, folder
+    )  # fmt: skip
+
+
+def _check_fields(info: SourceInfo, request: Request) -> None:
+    if not info.interlaced or request.input.progressive:
+        return
+    for stage in request.stages:
+        if stage.makes_progressive:
+            return
+        if stage.needs_progressive:
+            raise SourceError(
+                f"{info.path}: is interlaced ({info.field_order}); {stage.name} would enlarge its combs. Deinterlace it "
+                "first, or add --progressive if its flags are wrong"
+            )
+
+
+def _check_output(request: Request, info: SourceInfo) -> None:
+    output = request.output
+    if Path(request.source).exists() and output.exists() and output.samefile(request.source):
+        raise OutputExistsError(f"{output}: is the source itself, which is never written to; give another name")
+    if output.is_dir():
+        raise OutputError(f"{output}: is a folder; name a file, or a pattern like {output}/frame_%06d.png")
+    parent = output.parent
+    if not parent.is_dir():
+        raise OutputError(f"{parent}: no such folder; make it first")
+    if not os.access(parent, os.W_OK | os.X_OK):
+        raise OutputError(f"{parent}: no right to write there; check the folder's permissions")
+
+
+def check_existing(setup: Setup, owned: bool) -> None:
+    """Refuse to replace a file that is not this job's own. Raises OutputExistsError."""
+    output = setup.request.output
+    if isinstance(setup.output, PictureOutput):
+        existing = setup.output.first_existing(setup.folder)
+    else:
+        existing = output if output.exists() and not owned else None
+    if existing is not None and not setup.request.overwrite:
+        raise OutputExistsError(f"{existing}: exists already and was not made by this job; add --overwrite to replace it")
+
+
+def bytes_of_frame(output: EncoderSettings | PictureOutput) -> float:
+    """A generous guess of what one encoded frame takes."""
+    fmt = output.format
+    pixels = fmt.width * fmt.height
+    samples = sum(h * w for h, w in (fmt.pixel.plane_size(p, fmt.width, fmt.height) for p in range(fmt.pixel.plane_count)))
+    encoder = output.encoder if isinstance(output, EncoderSettings) else "ffv1"
+    if encoder == "ffv1":
+        return samples * fmt.pixel.dtype.itemsize * 0.65
+    return pixels * (0.6 if encoder in ("prores_ks", "dnxhd") else 0.06)
+
+
+def check_space(setup: Setup, frames: int, rendered: int) -> None:
+    """Refuse to start what the disk cannot hold: segments and the joined film. Raises DiskFullError."""
+    each = bytes_of_frame(setup.output)
+    film = frames * each
+    needs: dict[int, tuple[Path, float]] = {}
+    wanted = [(setup.request.output.parent, film)]
+    if setup.film is not None:
+        wanted.append((_existing(setup.folder), (frames - rendered) * each))
+    for path, size in wanted:
+        disk = path.stat().st_dev
+        needs[disk] = (path, needs.get(disk, (path, 0.0))[1] + size)
+    for path, size in needs.values():
+        free = shutil.disk_usage(path).free
+        if free < size:
+            raise DiskFullError(
+                f"{path}: about {size / 1e9:.1f} GB are needed and {free / 1e9:.1f} GB are free; make room, or use --work-dir "
+                "on another disk"
+            )
+
+
+def _existing(path: Path) -> Path:
+    while not path.exists():
+        path = path.parent
+    return path
+
+
+def span_of(setup: Setup, rate: Fraction, start: str | None, end: str | None) -> tuple[Fraction, Fraction | None]:
+    """``--start`` and ``--end`` in seconds from the first frame. Raises OptionError if they are the wrong way round."""
+    from restore.times import parse_time
+
+    first = parse_time(start, rate) if start is not None else Fraction(0)
+    last = parse_time(end, rate) if end is not None else None
+    if last is not None and last <= first:
+        raise OptionError(f"--end {end} is not after --start {start or 0}")
+    return first, last
+
+
+def stage_facts(stages: Sequence[Stage[Any]]) -> list[dict[str, Any]]:
+    """What identifies the stages of a job, for keys."""
+    return [
+        {"name": s.name, "version": s.version, "options": s.options.effective(), "weights": s.weights()} for s in stages
+    ]  # fmt: skip
