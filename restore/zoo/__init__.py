@@ -11,26 +11,34 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from restore.zoo.fetch import pull
+from restore.zoo.importing import import_file
 from restore.zoo.resolve import ModelFile, available, get, list_models, resolve
-from restore.zoo.spec import KnownImpostor, Licence, ModelSpec
+from restore.zoo.spec import Licence, ModelSpec
+from restore.zoo.transfer import Patience
+from restore.zoo.verify import Verification, verify
 
 if TYPE_CHECKING:
     from restore.zoo.load import load_state_dict
     from restore.zoo.network import LoadedNetwork, load_degradation_estimator, load_network
 
 __all__ = [
-    "KnownImpostor",
     "Licence",
     "LoadedNetwork",
     "ModelFile",
     "ModelSpec",
+    "Patience",
+    "Verification",
     "available",
     "get",
+    "import_file",
     "list_models",
     "load_degradation_estimator",
     "load_network",
     "load_state_dict",
+    "pull",
     "resolve",
+    "verify",
 ]
 
 _WITH_TORCH = {

@@ -7,25 +7,32 @@
     imported/       files people brought with `restore models import`
     imported.json   what those are
     licences.json   which licences were accepted, and when
+    locks/          so that two processes do not fetch the same file at once
 """
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
+import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from restore.errors import OutputError, WeightsError
+from filelock import FileLock
+
+from restore.errors import DiskFullError, OutputError, WeightsError
 from restore.zoo.spec import ModelSpec
 
 Progress = Callable[[int, int | None], None]
 """Called with the bytes done and the bytes in all (None where unknown)."""
 
 _CHUNK = 1 << 20
+_SPARE_BYTES = 8 << 20
 
 
 def cache_dir() -> Path:
@@ -135,4 +142,65 @@ def write_record(name: str, record: dict[str, Any]) -> None:
             os.fsync(file.fileno())
         os.replace(part, path)
     except OSError as error:
-        raise OutputError(f"cannot write {path}: {error.strerror or error}; check rights and free space") from error
+        raise write_trouble(path, error) from error
+
+
+@contextmanager
+def locked(name: str) -> Iterator[None]:
+    """Hold the cache's lock of that name, waiting for other processes; released when the process ends, however."""
+    lock = FileLock(make_folder(cache_dir() / "locks") / f"{name}.lock")
+    try:
+        lock.acquire()
+    except (OSError, NotImplementedError) as error:
+        raise OutputError(
+            f"cannot lock {lock.lock_file}: {error}; point RESTORE_CACHE at a local folder you may write to"
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def require_space(folder: Path, needed: int) -> None:
+    """Insist on room for `needed` more bytes in `folder`.
+
+    Raises:
+        DiskFullError: there is less.
+    """
+    free = shutil.disk_usage(folder).free
+    if free < needed + _SPARE_BYTES:
+        raise DiskFullError(
+            f"not enough space in {folder}: {needed / 1e6:.0f} MB needed, {free / 1e6:.0f} MB free;"
+            " make room, or point RESTORE_CACHE elsewhere"
+        )
+
+
+def write_trouble(path: Path, error: OSError) -> OutputError:
+    """The right exception, in one line, for an error while writing into the cache."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return DiskFullError(f"the disk filled up while writing {path}; make room, or point RESTORE_CACHE elsewhere")
+    return OutputError(
+        f"cannot write {path}: {error.strerror or error}; check rights, or point RESTORE_CACHE elsewhere"
+    )
+
+
+def copy_to_part(source: Path, part: Path, progress: Progress | None = None) -> str:
+    """Copy a file to `part`, synced to the disk, and return the copy's hex SHA-256; the caller renames it."""
+    total = source.stat().st_size
+    require_space(make_folder(part.parent), total)
+    digest, done = hashlib.sha256(), 0
+    with source.open("rb") as reader:
+        try:
+            with part.open("wb") as writer:
+                while chunk := reader.read(_CHUNK):
+                    writer.write(chunk)
+                    digest.update(chunk)
+                    done += len(chunk)
+                    if progress:
+                        progress(done, total)
+                writer.flush()
+                os.fsync(writer.fileno())
+        except OSError as error:
+            part.unlink(missing_ok=True)
+            raise write_trouble(part, error) from error
+    return digest.hexdigest()

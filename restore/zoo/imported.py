@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from restore.errors import WeightsError
-from restore.zoo.cache import cache_dir, read_record, write_record
+from restore.zoo.cache import cache_dir, locked, read_record, write_record
 
 _RECORD = "imported.json"
 
@@ -47,11 +47,12 @@ def imported_models() -> dict[str, ImportedModel]:
 
 def record_imported(model: ImportedModel) -> None:
     """Add or replace one entry."""
-    entries = read_record(_RECORD)
     entry = asdict(model)
-    entry.pop("id")
-    entries[model.id] = entry
-    write_record(_RECORD, entries)
+    del entry["id"]
+    with locked("records"):
+        entries = read_record(_RECORD)
+        entries[model.id] = entry
+        write_record(_RECORD, entries)
 
 
 def _parse(name: str, entry: Any) -> ImportedModel:

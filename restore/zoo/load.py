@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import pickle
+import warnings
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -55,7 +56,9 @@ def _read_checkpoint(path: Path) -> Mapping[str, Any]:
             return load_safetensors(path)
         if _is_torchscript(path):
             raise WeightsError(f"{path} is a TorchScript program, not plain weights; look for its .pth or .safetensors")
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch remarks on pickle protocols, which no user can change
+            checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     except WeightsError:
         raise
     except (SafetensorError, zipfile.BadZipFile, EOFError) as error:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from restore.errors import OptionError, WeightsError
@@ -25,6 +25,8 @@ from restore.zoo.tensor_hash import tensor_sha256
 
 LICENCE_NOT_STATED = "not stated"
 _M = TypeVar("_M", bound=nn.Module)
+# Names that only `restore.nets.reel.ReelUpscaler` has together.
+_REEL_KEYS = frozenset({"skip.weight", "trunk.0.weight", "modulation.weight"})
 
 
 @dataclass(frozen=True)
@@ -91,15 +93,18 @@ def load_network(
     file, state = _recognised(file)
     companion = _companion(file, denoise_strength)
     path, digest = _present(file, download, progress)
-    if file.spec is not None and file.spec.architecture == "ReelUpscaler":
-        return _load_reel(file, path, digest)
     if state is None:
         state = load_state_dict(path, key=file.spec.state_dict_key if file.spec else None)
     if companion is not None and denoise_strength is not None:
         other_path, _ = _present(resolve(companion.id), download, progress)
         other = load_state_dict(other_path, key=companion.state_dict_key)
         state = blend(state, other, denoise_strength)
-    return network_from_state_dict(state, file, path, digest)
+    return _network(state, file, path, digest)
+
+
+def describe(path: Path) -> LoadedNetwork:
+    """The network in a file, whatever the zoo knows of it; errors as for `load_network`."""
+    return _network(load_state_dict(path), ModelFile(path.stem, None, path, None), path, file_sha256(path))
 
 
 def load_degradation_estimator(ref: str | Path = "reel-degradation") -> tuple[nn.Module, str]:
@@ -120,8 +125,10 @@ def blend(first: Mapping[str, Tensor], second: Mapping[str, Tensor], weight: flo
     return {name: weight * first[name].float() + (1 - weight) * second[name].float() for name in first}
 
 
-def network_from_state_dict(state: dict[str, Tensor], file: ModelFile, path: Path, digest: str) -> LoadedNetwork:
-    """Let spandrel recognise a state dict and build its network; refuse what is not super-resolution."""
+def _network(state: dict[str, Tensor], file: ModelFile, path: Path, digest: str) -> LoadedNetwork:
+    """Build the network a state dict belongs to: one of ours, or one spandrel recognises and that enlarges."""
+    if state.keys() >= _REEL_KEYS:
+        return _reel_network(state, file, path, digest)
     _prepare_spandrel()
     from spandrel import ImageModelDescriptor, ModelLoader, UnsupportedModelError
 
@@ -167,7 +174,7 @@ def receptive_field(module: nn.Module, scale: int) -> int | None:
     """Input pixels, each side, that reach an output pixel; None for architectures not worked out here.
 
     SRVGGNetCompact: a pixel for each 3x3 convolution. RRDBNet: the same along the longest path (15 convolutions a
-    block), then the convolutions after each doubling, whose reach halves with it; all times the pixel unshuffle.
+    block), the convolutions after each doubling, whose reach halves with it, and the pixel unshuffle.
     """
     from spandrel.architectures.Compact import Compact
     from spandrel.architectures.ESRGAN import ESRGAN
@@ -175,14 +182,23 @@ def receptive_field(module: nn.Module, scale: int) -> int | None:
     if isinstance(module, Compact):
         return sum(isinstance(part, nn.Conv2d) for part in module.body)
     if isinstance(module, ESRGAN):
-        unshuffle = module.shuffle_factor or 1
         blocks = sum(type(part).__name__ == "RRDB" for part in module.modules())
-        doublings = round(math.log2(scale * unshuffle))
-        tail = 2
-        for _ in range(doublings):
-            tail = math.ceil((tail + 1) / 2)
-        return (1 + 15 * blocks + 1 + tail) * unshuffle + unshuffle - 1
+        return _rrdb_reach(blocks, scale, module.shuffle_factor or 1)
     return None
+
+
+def _rrdb_reach(blocks: int, scale: int, unshuffle: int) -> int:
+    """Follow the interval of pixels an output pixel sees, for every position in a block, from the output back."""
+    trunk = 1 + 15 * blocks + 1
+    doublings = round(math.log2(scale * unshuffle))
+    reach = 0
+    for phase in range(2**doublings):
+        low, high = phase - 2, phase + 2
+        for _ in range(doublings):
+            low, high = (low - 1) // 2, (high + 1) // 2
+        first, last = (low - trunk) * unshuffle, (high + trunk + 1) * unshuffle - 1
+        reach = max(reach, phase // scale - first, last - phase // scale)
+    return reach
 
 
 def _recognised(file: ModelFile) -> tuple[ModelFile, dict[str, Tensor] | None]:
@@ -230,10 +246,9 @@ def _present(file: ModelFile, download: bool, progress: Progress | None) -> tupl
     return path, digest
 
 
-def _load_reel(file: ModelFile, path: Path, digest: str) -> LoadedNetwork:
+def _reel_network(state: dict[str, Tensor], file: ModelFile, path: Path, digest: str) -> LoadedNetwork:
     from restore.nets.reel import ReelUpscaler
 
-    state = load_state_dict(path)
     module = _built(ReelUpscaler, state, path)
     return LoadedNetwork(
         module=module,
@@ -258,8 +273,11 @@ def _load_reel(file: ModelFile, path: Path, digest: str) -> LoadedNetwork:
 
 def _reel_options(kind: type[nn.Module], path: Path) -> dict[str, int]:
     """The constructor's arguments, which the training script writes to the safetensors metadata."""
-    with safe_open(path, framework="pt") as file:
-        metadata = file.metadata() or {}
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+    except SafetensorError as error:
+        raise WeightsError(f"{path} is one of this project's networks, but no .safetensors file") from error
     names = inspect.signature(kind).parameters
     try:
         return {name: int(value) for name, value in metadata.items() if name in names}

@@ -27,6 +27,8 @@ class ModelFile:
     """The weights on this machine; None where they were not fetched yet."""
     sha256: str | None
     """The hash the file must have; None for a bare path, which is taken as it is."""
+    scale: int | None = None
+    """Factor it enlarges by; None for a bare path, which was not opened, and for models that do not enlarge."""
     note: str = ""
     """What distinguishes the file from the published one, if anything."""
 
@@ -42,8 +44,7 @@ def get(name: str) -> ModelSpec:
     Raises:
         UnknownModelError: no such model; the message suggests near ones.
     """
-    spec = MODELS.get(name) or next((s for s in MODELS.values() if s.id.casefold() == name.casefold()), None)
-    if spec is None:
+    if (spec := _known(name)) is None:
         raise _unknown(name)
     return spec
 
@@ -62,20 +63,24 @@ def resolve(name_or_path: str | Path) -> ModelFile:
     """
     text = str(name_or_path)
     imported = imported_models()
-    spec = next((s for s in MODELS.values() if s.id.casefold() == text.casefold()), None)
+    spec = _known(text)
     if spec is not None:
         if (path := find_weights(spec)) is not None:
-            return ModelFile(spec.id, spec, path, expected_sha256(spec, path))
+            return ModelFile(spec.id, spec, path, expected_sha256(spec, path), spec.scale)
         copy = imported.get(spec.id)
         if copy is not None and copy.path.is_file():
-            return ModelFile(spec.id, spec, copy.path, copy.sha256, copy.note)
-        return ModelFile(spec.id, spec, None, spec.sha256)
+            return ModelFile(spec.id, spec, copy.path, copy.sha256, spec.scale, copy.note)
+        return ModelFile(spec.id, spec, None, spec.sha256, spec.scale)
     if (own := imported.get(text)) is not None:
-        return ModelFile(own.id, None, own.path if own.path.is_file() else None, own.sha256)
+        return ModelFile(own.id, None, own.path if own.path.is_file() else None, own.sha256, own.scale)
     path = Path(text).expanduser()
     if path.is_file():
         return ModelFile(path.stem, None, path, None)
     raise _unknown(text)
+
+
+def _known(name: str) -> ModelSpec | None:
+    return next((spec for spec in MODELS.values() if spec.id.casefold() == name.casefold()), None)
 
 
 def _unknown(text: str) -> UnknownModelError:
