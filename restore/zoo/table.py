@@ -1,0 +1,175 @@
+"""The one table of models: what `restore` knows by name.
+
+To add a model, add a `ModelSpec` here (docs/models.md says where each fact comes from). Upstream projects publish no
+full hashes; those below were collected from independent registries that pin the same files, and `sha_confirmations`
+says in how many of them each was seen.
+"""
+
+from __future__ import annotations
+
+from restore.zoo.spec import KnownImpostor, Licence, ModelSpec
+
+_REAL_ESRGAN = "https://github.com/xinntao/Real-ESRGAN"
+
+BSD3_REAL_ESRGAN = Licence(
+    id="BSD-3-Clause",
+    summary="Use, change and share freely, commercially too, keeping the notice: Copyright (c) 2021, Xintao Wang.",
+    url=f"{_REAL_ESRGAN}/blob/master/LICENSE",
+)
+
+MIT_OURS = Licence(
+    id="MIT",
+    summary="Trained by this project; use, change and share freely, commercially too, keeping the notice.",
+    url="https://spdx.org/licenses/MIT.html",
+)
+
+_MODELS = (
+    ModelSpec(
+        id="reel-x2",
+        title="Reel ×2",
+        kind="upscale",
+        purpose="The default: small, fast on a plain CPU, told how degraded the source is, and does not invent detail.",
+        architecture="ReelUpscaler",
+        licence=MIT_OURS,
+        source="models/reel-x2/README.md",
+        file_name="reel-x2.safetensors",
+        scale=2,
+        bundled=True,
+    ),
+    ModelSpec(
+        id="reel-x4",
+        title="Reel ×4",
+        kind="upscale",
+        purpose="The default for factors above 2: as Reel ×2.",
+        architecture="ReelUpscaler",
+        licence=MIT_OURS,
+        source="models/reel-x4/README.md",
+        file_name="reel-x4.safetensors",
+        scale=4,
+        bundled=True,
+    ),
+    ModelSpec(
+        id="reel-degradation",
+        title="Reel degradation estimate",
+        kind="analysis",
+        purpose="Measures how blurred, noisy and compressed a source is; the Reel networks are told.",
+        architecture="DegradationNet",
+        licence=MIT_OURS,
+        source="models/reel-degradation/README.md",
+        file_name="reel-degradation.safetensors",
+        bundled=True,
+    ),
+    ModelSpec(
+        id="realesr-general-x4v3",
+        title="Real-ESRGAN general ×4 v3 (compact)",
+        kind="upscale",
+        purpose="Sharp and fairly fast on real footage; smooths grain: --denoise-strength sets how much.",
+        architecture="SRVGGNetCompact, 64 features, 32 convolutions",
+        licence=BSD3_REAL_ESRGAN,
+        source=_REAL_ESRGAN,
+        file_name="realesr-general-x4v3.pth",
+        scale=4,
+        urls=(f"{_REAL_ESRGAN}/releases/download/v0.2.5.0/realesr-general-x4v3.pth",),
+        bytes=4_885_111,
+        sha256="8dc7edb9ac80ccdc30c3a5dca6616509367f05fbc184ad95b731f05bece96292",
+        sha_confirmations="the same in 10 independent registries",
+        half_sha256="2f82b10309df0c5d31e543d85698c3d4c9dd7fc2fd55ff8b42377db7385d21f6",
+        state_dict_key="params",
+        blend_with="realesr-general-wdn-x4v3",
+    ),
+    ModelSpec(
+        id="realesr-general-wdn-x4v3",
+        title="Real-ESRGAN general ×4 v3, keeps noise",
+        kind="companion",
+        purpose="Blended into realesr-general-x4v3 for denoise strengths under 1; not used alone.",
+        architecture="SRVGGNetCompact, 64 features, 32 convolutions",
+        licence=BSD3_REAL_ESRGAN,
+        source=_REAL_ESRGAN,
+        file_name="realesr-general-wdn-x4v3.pth",
+        scale=4,
+        urls=(f"{_REAL_ESRGAN}/releases/download/v0.2.5.0/realesr-general-wdn-x4v3.pth",),
+        bytes=4_885_111,
+        sha256="1641f8c4464b9f097c9fdda5589273713f67cf59f3d909e0bd688f0cee269dca",
+        sha_confirmations="the same in 4 independent registries",
+        half_sha256="3f0fbd8f8f27b5bd3a59e9675a2b0467a4144c48855111fe86b21f6e1931ba23",
+        state_dict_key="params",
+    ),
+    ModelSpec(
+        id="realesr-animevideov3",
+        title="Real-ESRGAN anime video ×4 v3 (compact)",
+        kind="upscale",
+        purpose="Drawn film and animation: fast, clean lines. Flattens photographed texture.",
+        architecture="SRVGGNetCompact, 64 features, 16 convolutions",
+        licence=BSD3_REAL_ESRGAN,
+        source=_REAL_ESRGAN,
+        file_name="realesr-animevideov3.pth",
+        scale=4,
+        urls=(f"{_REAL_ESRGAN}/releases/download/v0.2.5.0/realesr-animevideov3.pth",),
+        bytes=2_504_012,
+        sha256="b8a8376811077954d82ca3fcf476f1ac3da3e8a68a4f4d71363008000a18b75d",
+        sha_confirmations="the same in 3 independent registries",
+        tensor_sha256="56a695588ba77814c5a602962b911e8d1e59881abea4f0d2f2bec19845ce1729",
+        half_sha256="60d26aa62dac8e8eaa5e80c5b507ac3f5be1a37727b023a0c8ae3324e9e905be",
+        state_dict_key="params",
+    ),
+    ModelSpec(
+        id="RealESRGAN_x4plus",
+        title="Real-ESRGAN ×4 plus",
+        kind="upscale",
+        purpose="Large and slow; photographs more than film. Invents convincing detail: not for evidence or archives.",
+        architecture="RRDBNet, 64 features, 23 blocks",
+        licence=BSD3_REAL_ESRGAN,
+        source=_REAL_ESRGAN,
+        file_name="RealESRGAN_x4plus.pth",
+        scale=4,
+        urls=(f"{_REAL_ESRGAN}/releases/download/v0.1.0/RealESRGAN_x4plus.pth",),
+        bytes=67_040_989,
+        sha256="4fa0d38905f75ac06eb49a7951b426670021be3018265fd191d2125df9d682f1",
+        sha_confirmations="the same in 10 independent registries",
+        state_dict_key="params_ema",
+    ),
+    ModelSpec(
+        id="RealESRGAN_x2plus",
+        title="Real-ESRGAN ×2 plus",
+        kind="upscale",
+        purpose="As ×4 plus, for a factor of 2. Invents convincing detail: not for evidence or archives.",
+        architecture="RRDBNet, 64 features, 23 blocks, pixel unshuffle 2",
+        licence=BSD3_REAL_ESRGAN,
+        source=_REAL_ESRGAN,
+        file_name="RealESRGAN_x2plus.pth",
+        scale=2,
+        urls=(f"{_REAL_ESRGAN}/releases/download/v0.2.1/RealESRGAN_x2plus.pth",),
+        bytes=67_061_725,
+        sha256="49fafd45f8fd7aa8d31ab2a22d14d91b536c34494a5cfe31eb5d89c2fa266abb",
+        sha_confirmations="the same in 2 independent registries",
+        state_dict_key="params_ema",
+    ),
+    ModelSpec(
+        id="RealESRNet_x4plus",
+        title="Real-ESRNet ×4 plus",
+        kind="upscale",
+        purpose="×4 plus trained on pixel error alone: softer, invents less; the safer large network for archives.",
+        architecture="RRDBNet, 64 features, 23 blocks",
+        licence=BSD3_REAL_ESRGAN,
+        source=_REAL_ESRGAN,
+        file_name="RealESRNet_x4plus.pth",
+        scale=4,
+        urls=(f"{_REAL_ESRGAN}/releases/download/v0.1.1/RealESRNet_x4plus.pth",),
+        bytes=67_040_989,
+        sha256="a820b9bde89a874d7599d545567308ce6c128fc8754a53208eda016d40aa81df",
+        sha_confirmations="seen in one registry only: to be confirmed at the first real download",
+        state_dict_key="params_ema",
+    ),
+)
+
+MODELS: dict[str, ModelSpec] = {spec.id: spec for spec in _MODELS}
+
+IMPOSTORS = (
+    KnownImpostor(
+        tensor_sha256="69d9a009034389f869190e1059f8dec82692ef29897b517bfaf92428fb3f3f37",
+        pretends="RetinaFace mobile 0.25, facexlib's small face detector,",
+        truth="another training of the same network, published as mobilenet0.25_Final.pth: it loads without complaint "
+        "and returns wrong boxes",
+        genuine_tensor_sha256="a2525e615748f9854b682896d747be5244026a4db22d18c6d2380d29e39dc90e",
+    ),
+)
