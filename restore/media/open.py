@@ -39,6 +39,11 @@ def identity(path: str, info: SourceInfo) -> str:
     return digest.hexdigest()
 
 
+def is_picture_output(path: Path) -> bool:
+    """Whether an output's name asks for pictures rather than a film."""
+    return False
+
+
 @dataclass(frozen=True)
 class PictureOutput:
     """Frames as files of pictures."""
@@ -46,6 +51,10 @@ class PictureOutput:
     pattern: str
     format: VideoFormat
     start_number: int = 0
-
     def sink(self, first: int) -> Any:
         raise NotImplementedError
+    def first_existing(self, folder): ...
+    def all_exist(self, a, b): ...
+    def describe(self): ...
+
+def picture_output(path, format, info, options): ...

@@ -99,6 +99,10 @@ class Stage(ABC, Generic[Options]):
     version: ClassVar[int] = 1
     """Raised whenever the same options and plan give other pixels."""
     domain: ClassVar[Domain] = "rgb"
+    needs_progressive: ClassVar[bool] = False
+    """Whether interlaced frames would come out ruined."""
+    makes_progressive: ClassVar[bool] = False
+    """Whether it takes interlaced frames apart."""
     editable: ClassVar[frozenset[str]] = frozenset()
     """Keys of the plan that a person may set in ``edits.json``."""
 

@@ -1,1 +1,67 @@
-"""TODO."""
+"""The picture stages. Adding one: a folder with options.py, analysis.py, render.py, and a line in `_STAGES`."""
+
+from __future__ import annotations
+
+import importlib
+from difflib import get_close_matches
+from typing import Any
+
+from pydantic import ValidationError
+
+from restore.errors import OptionError
+from restore.pipeline.contract import Stage, StageOptions
+
+_STAGES = {
+    "upscale": ("restore.stages.upscale.options:UpscaleOptions", "restore.stages.upscale.render:Upscale"),
+}
+
+
+def stage_names() -> tuple[str, ...]:
+    """All stages a recipe may name."""
+    return tuple(_STAGES)
+
+
+def _load(place: str) -> Any:
+    module, name = place.split(":")
+    return getattr(importlib.import_module(module), name)
+
+
+def _entry(name: str) -> tuple[str, str]:
+    try:
+        return _STAGES[name]
+    except KeyError:
+        close = get_close_matches(name, _STAGES, 1)
+        hint = f"; did you mean {close[0]}?" if close else f"; there are: {', '.join(_STAGES)}"
+        raise OptionError(f"no stage is called {name!r}{hint}") from None
+
+
+def options_of(name: str) -> type[StageOptions]:
+    """The options of a stage, without importing torch. Raises OptionError for an unknown name."""
+    found: type[StageOptions] = _load(_entry(name)[0])
+    return found
+
+
+def build_stage(name: str, options: StageOptions | dict[str, Any] | None = None) -> Stage[Any]:
+    """A stage, not yet opened. Raises OptionError saying which option is wrong and how."""
+    if not isinstance(options, StageOptions):
+        options = parse_options(name, options or {})
+    stage: Stage[Any] = _load(_entry(name)[1])(options)
+    return stage
+
+
+def parse_options(name: str, values: dict[str, Any]) -> StageOptions:
+    """Validate the options of a stage. Raises OptionError saying which is wrong and how."""
+    try:
+        return options_of(name).model_validate(values)
+    except ValidationError as error:
+        raise OptionError(f"{name}: {first_problem(error)}") from None
+
+
+def first_problem(error: ValidationError) -> str:
+    """The first complaint of pydantic, in one line of ours."""
+    problem = error.errors()[0]
+    place = ".".join(str(step) for step in problem["loc"])
+    if problem["type"] == "extra_forbidden":
+        return f"there is no option {place}"
+    message = problem["msg"].removeprefix("Value error, ")
+    return f"{place}: {message}" if place else message

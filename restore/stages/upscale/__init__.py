@@ -1,1 +1,1 @@
-"""TODO."""
+"""Enlarging pictures with a super-resolution network."""
