@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from restore.zoo.fetch import pull
+from restore.zoo.fetch import pull, weights_file
 from restore.zoo.importing import import_file
 from restore.zoo.resolve import ModelFile, available, get, list_models, resolve
 from restore.zoo.spec import Licence, ModelSpec
@@ -20,7 +20,7 @@ from restore.zoo.verify import Verification, verify
 
 if TYPE_CHECKING:
     from restore.zoo.load import load_state_dict
-    from restore.zoo.network import LoadedNetwork, load_degradation_estimator, load_network
+    from restore.zoo.network import LoadedNetwork, load_network
 
 __all__ = [
     "Licence",
@@ -33,17 +33,16 @@ __all__ = [
     "get",
     "import_file",
     "list_models",
-    "load_degradation_estimator",
     "load_network",
     "load_state_dict",
     "pull",
     "resolve",
     "verify",
+    "weights_file",
 ]
 
 _WITH_TORCH = {
     "LoadedNetwork": "restore.zoo.network",
-    "load_degradation_estimator": "restore.zoo.network",
     "load_network": "restore.zoo.network",
     "load_state_dict": "restore.zoo.load",
 }

@@ -21,11 +21,11 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from filelock import FileLock
 
-from restore.errors import DiskFullError, OutputError, WeightsError
+from restore.errors import DiskFullError, OutputError, RestoreError, WeightsError
 from restore.zoo.spec import ModelSpec
 
 Progress = Callable[[int, int | None], None]
@@ -185,14 +185,20 @@ def write_trouble(path: Path, error: OSError) -> OutputError:
 
 
 def copy_to_part(source: Path, part: Path, progress: Progress | None = None) -> str:
-    """Copy a file to `part`, synced to the disk, and return the copy's hex SHA-256; the caller renames it."""
-    total = source.stat().st_size
-    require_space(make_folder(part.parent), total)
+    """Copy a file to `part`, synced to the disk, and return the copy's hex SHA-256; the caller renames it.
+
+    Raises:
+        FileNotFoundError, PermissionError: `source` cannot be opened.
+        WeightsError: `source` cannot be read to its end.
+        DiskFullError, OutputError: `part` cannot be written.
+    """
     digest, done = hashlib.sha256(), 0
     with source.open("rb") as reader:
+        total = os.fstat(reader.fileno()).st_size
+        require_space(make_folder(part.parent), total)
         try:
             with part.open("wb") as writer:
-                while chunk := reader.read(_CHUNK):
+                while chunk := _read(reader, source):
                     writer.write(chunk)
                     digest.update(chunk)
                     done += len(chunk)
@@ -200,7 +206,16 @@ def copy_to_part(source: Path, part: Path, progress: Progress | None = None) -> 
                         progress(done, total)
                 writer.flush()
                 os.fsync(writer.fileno())
-        except OSError as error:
+        except BaseException as error:
             part.unlink(missing_ok=True)
-            raise write_trouble(part, error) from error
+            if isinstance(error, OSError) and not isinstance(error, RestoreError):
+                raise write_trouble(part, error) from error
+            raise
     return digest.hexdigest()
+
+
+def _read(reader: BinaryIO, source: Path) -> bytes:
+    try:
+        return reader.read(_CHUNK)
+    except OSError as error:
+        raise WeightsError(f"cannot read {source}: {error.strerror or error}; copy it from another medium") from error

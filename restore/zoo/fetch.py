@@ -26,7 +26,7 @@ from restore.zoo.cache import (
     make_folder,
     set_aside,
 )
-from restore.zoo.resolve import get
+from restore.zoo.resolve import ModelFile, get, resolve
 from restore.zoo.spec import ModelSpec
 from restore.zoo.transfer import Patience, download, host
 
@@ -82,6 +82,37 @@ def pull(
     if with_companion and spec.blend_with is not None:
         pull(spec.blend_with, progress=progress, or_original=or_original, mirror=mirror, patience=patience)
     return target
+
+
+def weights_file(
+    model: str | Path | ModelFile, *, download: bool = True, progress: Progress | None = None
+) -> tuple[Path, str]:
+    """Where a model's weights lie on this machine, and their SHA-256, checked; fetched first if that is allowed.
+
+    Args:
+        model: a name, an imported name, a path, or what `resolve` made of one.
+        download: fetch published weights that are not here; otherwise that is an error.
+        progress: told of the download's bytes.
+
+    Raises:
+        UnknownModelError: no such name or file.
+        WeightsError: not on this machine, or not the right bytes.
+        DownloadError, LicenceError: see `pull`.
+    """
+    file = model if isinstance(model, ModelFile) else resolve(model)
+    path = file.path
+    if path is None and file.spec is not None and (file.spec.bundled or download):
+        path = pull(file.spec, progress=progress, with_companion=False)
+    if path is None:
+        remedy = f"`restore models pull {file.id}`, or `restore models import FILE`" if file.spec else "import it again"
+        raise WeightsError(f"the weights of {file.id} are not on this machine: {remedy}")
+    digest = file_sha256(path)
+    if file.sha256 is not None and digest != file.sha256:
+        raise WeightsError(
+            f"{path} is not {file.id}: its SHA-256 is {digest}, not {file.sha256};"
+            f" `restore models pull {file.id}` sets it aside and fetches it anew"
+        )
+    return path, digest
 
 
 def _addresses(spec: ModelSpec, mirror: str | None, or_original: bool) -> list[str]:
@@ -145,7 +176,7 @@ def _copy_from_file(source: str, part: Path, progress: Progress | None) -> str:
     path = Path(url2pathname(address.path))
     try:
         return copy_to_part(path, part, progress)
-    except (FileNotFoundError, NotADirectoryError) as error:
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
         raise DownloadError(f"the mirror has no {path}") from error
     except PermissionError as error:
         raise DownloadError(f"{path} may not be read") from error

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import inspect
 import math
 import warnings
 from collections.abc import Mapping
@@ -11,11 +10,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
-from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from restore.errors import OptionError, WeightsError
 from restore.zoo.cache import Progress, file_sha256
+from restore.zoo.fetch import weights_file
 from restore.zoo.load import load_state_dict
 from restore.zoo.recognise import recognise
 from restore.zoo.resolve import ModelFile, resolve
@@ -92,11 +91,11 @@ def load_network(
         raise OptionError(f"{file.id} measures pictures and cannot upscale; see `restore models list`")
     file, state = _recognised(file)
     companion = _companion(file, denoise_strength)
-    path, digest = _present(file, download, progress)
+    path, digest = weights_file(file, download=download, progress=progress)
     if state is None:
         state = load_state_dict(path, key=file.spec.state_dict_key if file.spec else None)
     if companion is not None and denoise_strength is not None:
-        other_path, _ = _present(resolve(companion.id), download, progress)
+        other_path, _ = weights_file(companion.id, download=download, progress=progress)
         other = load_state_dict(other_path, key=companion.state_dict_key)
         state = blend(state, other, denoise_strength)
     return _network(state, file, path, digest)
@@ -105,17 +104,6 @@ def load_network(
 def describe(path: Path) -> LoadedNetwork:
     """The network in a file, whatever the zoo knows of it; errors as for `load_network`."""
     return _network(load_state_dict(path), ModelFile(path.stem, None, path, None), path, file_sha256(path))
-
-
-def load_degradation_estimator(ref: str | Path = "reel-degradation") -> tuple[nn.Module, str]:
-    """The bundled `restore.nets.estimator.DegradationNet`, frozen, on the CPU, and the hash of its tensors."""
-    from restore.nets.estimator import DegradationNet
-
-    file = resolve(ref)
-    path, _ = _present(file, download=False, progress=None)
-    state = load_state_dict(path)
-    module = _built(DegradationNet, state, path)
-    return module, tensor_sha256(state)
 
 
 def blend(first: Mapping[str, Tensor], second: Mapping[str, Tensor], weight: float) -> dict[str, Tensor]:
@@ -221,35 +209,13 @@ def _companion(file: ModelFile, denoise_strength: float | None) -> ModelSpec | N
     return MODELS[file.spec.blend_with] if denoise_strength < 1 else None
 
 
-def _present(file: ModelFile, download: bool, progress: Progress | None) -> tuple[Path, str]:
-    """The file on this machine and its hash, checked; published files are fetched if that is allowed."""
-    path = file.path
-    if path is None and download and file.spec is not None and not file.spec.bundled:
-        from restore.zoo.fetch import pull
-
-        path = pull(file.spec, progress=progress, with_companion=False)
-    if path is None:
-        if file.spec is not None and file.spec.bundled:
-            raise WeightsError(
-                f"the bundled model {file.id} is missing: this installation is not whole; install it again"
-            )
-        remedy = (
-            f"run `restore models pull {file.id}`, or `restore models import FILE`" if file.spec else "import it again"
-        )
-        raise WeightsError(f"the weights of {file.id} are not on this machine; {remedy}")
-    digest = file_sha256(path)
-    if file.sha256 is not None and digest != file.sha256:
-        raise WeightsError(
-            f"{path} is not {file.id}: its SHA-256 is {digest[:12]}… instead of {file.sha256[:12]}…;"
-            f" see `restore models verify {file.id}`"
-        )
-    return path, digest
-
-
 def _reel_network(state: dict[str, Tensor], file: ModelFile, path: Path, digest: str) -> LoadedNetwork:
     from restore.nets.reel import ReelUpscaler
 
-    module = _built(ReelUpscaler, state, path)
+    try:
+        module = _frozen(ReelUpscaler.from_state(state))
+    except (LookupError, ValueError, RuntimeError) as error:
+        raise WeightsError(f"{path} resembles this project's networks but does not load as one: damaged?") from error
     return LoadedNetwork(
         module=module,
         id=file.id,
@@ -269,33 +235,6 @@ def _reel_network(state: dict[str, Tensor], file: ModelFile, path: Path, digest:
         licence=file.spec.licence.id if file.spec else LICENCE_NOT_STATED,
         path=path,
     )
-
-
-def _reel_options(kind: type[nn.Module], path: Path) -> dict[str, int]:
-    """The constructor's arguments, which the training script writes to the safetensors metadata."""
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-    except SafetensorError as error:
-        raise WeightsError(f"{path} is one of this project's networks, but no .safetensors file") from error
-    names = inspect.signature(kind).parameters
-    try:
-        return {name: int(value) for name, value in metadata.items() if name in names}
-    except ValueError as error:
-        raise WeightsError(
-            f"{path} does not say how its network is built; it is not one of this version's files"
-        ) from error
-
-
-def _built(kind: type[_M], state: dict[str, Tensor], path: Path) -> _M:
-    try:
-        module = kind(**_reel_options(kind, path))
-        module.load_state_dict(state)
-    except (TypeError, RuntimeError) as error:
-        raise WeightsError(
-            f"{path} does not fit the network of this version ({kind.__name__}); install it again"
-        ) from error
-    return _frozen(module)
 
 
 def _frozen(module: _M) -> _M:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import os
 import re
 import socket
 import ssl
@@ -161,6 +162,8 @@ def _append(
                     progress(done, total)
                 if total is not None and done > total:
                     raise DownloadError(f"{host(response.url)} sent more than the {total} bytes it should have")
+            file.flush()
+            os.fsync(file.fileno())
     except (DownloadError, _BrokenOffError):
         raise
     except OSError as error:

@@ -45,6 +45,8 @@ def verify(name_or_path: str | Path, *, progress: Progress | None = None) -> Ver
         how = "missing from this installation" if file.spec and file.spec.bundled else "not on this machine"
         return Verification(file.id, "missing", None, None, file.sha256, how)
     digest = file_sha256(file.path, progress)
+    if file.sha256 is None and file.spec is not None:
+        return Verification(file.id, "unknown", file.path, digest, None, "no SHA256SUMS beside it to compare with")
     if file.sha256 is None:
         return _identify(file.id, file.path, digest)
     if digest != file.sha256:

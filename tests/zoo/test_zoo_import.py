@@ -11,6 +11,7 @@ from torch import Tensor
 
 from restore import zoo
 from restore.errors import LicenceError, OptionError, SourceNotFoundError, WeightsError
+from restore.zoo.cache import copy_to_part
 from restore.zoo.spec import Licence, ModelSpec
 from restore.zoo.table import MODELS
 from restore.zoo.tensor_hash import half_sha256, tensor_sha256
@@ -133,6 +134,17 @@ def test_bad_files_leave_nothing_behind(tmp_path: Path, cache: Path) -> None:
     with pytest.raises(WeightsError, match="not a network this version knows"):
         zoo.import_file(tmp_path / "strange.pth")
     assert not [path for path in cache.rglob("*") if path.is_file() and path.suffix != ".lock"]
+
+
+def test_a_medium_that_cannot_be_read(cache: Path, tmp_path: Path) -> None:
+    unreadable = Path("/proc/self/mem")  # its first page is not mapped: reading it is an input/output error
+    if not unreadable.exists():
+        pytest.skip("no /proc")
+    with pytest.raises(WeightsError, match=r"cannot read /proc/self/mem"):
+        zoo.import_file(unreadable)
+    with pytest.raises(WeightsError, match="another medium"):
+        copy_to_part(unreadable, cache / "copy.part")
+    assert not (cache / "copy.part").exists()
 
 
 def test_a_record_that_was_tampered_with_cannot_point_elsewhere(cache: Path) -> None:
