@@ -1,3 +1,34 @@
-"""Film restoration and digital doubles: analyse, plan, render, mux."""
+"""Film restoration and digital doubles: analyse, plan, render, mux.
+
+    import restore
+    restore.run("reel.mp4", "reel_2x.mp4", restore.Recipe.of("upscale", scale=2))
+
+Importing this package imports no torch; the functions that need it do so when called.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from restore import zoo
+    from restore.api import apply, prepare_run, probe, run, shots
+    from restore.recipe import Recipe
+
+__all__ = ["Recipe", "__version__", "apply", "prepare_run", "probe", "run", "shots", "zoo"]
+
+_HOMES = {
+    "Recipe": "restore.recipe",
+    **dict.fromkeys(("apply", "prepare_run", "probe", "run", "shots"), "restore.api"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name == "zoo":
+        return importlib.import_module("restore.zoo")
+    if name in _HOMES:
+        return getattr(importlib.import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'restore' has no attribute {name!r}")

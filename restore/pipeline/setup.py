@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -60,7 +60,7 @@ class Setup:
         return self.output if isinstance(self.output, EncoderSettings) else None
 
 
-def prepare(request: Request, device: Device | None, choose: Any) -> Setup:
+def prepare(request: Request, choose: Callable[[int, bool], Device]) -> Setup:
     """Probe, check every step, decide the encoding. `choose` picks a device from (source depth, master).
 
     Raises the RestoreError that says what cannot be done and what can.
@@ -81,10 +81,10 @@ def prepare(request: Request, device: Device | None, choose: Any) -> Setup:
         hdr = (info.mastering_display, info.content_light)
         output = encoder_settings(request.output, formats[-1], request.options, hdr)
         copied = check_streams(info, output.container, request.options, audio)
-    picked = device or choose(info.format.pixel.depth, request.options.master)
+    device = choose(info.format.pixel.depth, request.options.master)
     folder = request.work_dir or default_folder(request.output)
     return Setup(
-        request, info, identity(request.source, info), picked, tuple(formats), output, copied, audio, folder
+        request, info, identity(request.source, info), device, tuple(formats), output, copied, audio, folder
     )  # fmt: skip
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from statistics import median
 from typing import Any
 
-from restore.analysis.degradation import DegradationEstimator
+from restore.analysis.degradation import DegradationEstimator, load_estimator
 from restore.frames import FrameBatch, Shot, VideoFormat
 from restore.pipeline.contract import Analyzer, Device
 from restore.stages.upscale.options import DEGRADATIONS
-from restore.zoo import load_degradation_estimator
+from restore.zoo import weights_file
 
+ESTIMATOR = "reel-degradation"
 _FRAMES_A_SHOT = 8
 
 
@@ -30,8 +31,7 @@ class DegradationAnalyzer(Analyzer):
 
     def open(self, device: Device) -> None:
         """Load the estimator."""
-        module, _ = load_degradation_estimator()
-        self._estimator = DegradationEstimator(module)
+        self._estimator = load_estimator(weights_file(ESTIMATOR)[0])
 
     def begin(self, shot: Shot, format: VideoFormat) -> None:
         """Forget the shot before."""

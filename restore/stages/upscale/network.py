@@ -18,8 +18,9 @@ from restore.zoo import LoadedNetwork
 
 Apply = Callable[[torch.Tensor], torch.Tensor]
 
-DEFAULT_OVERLAP = 32
-"""Pixels of overlap for networks whose reach is not known; fixed, so that a job's pixels are."""
+FIXED_TILE, FIXED_OVERLAP = 512, 64
+"""For networks whose reach is unknown, or too far to overlap by: always the same tiles, so that pixels are, too."""
+FARTHEST_REACH = 96
 SMALLEST_TILE = 64
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -36,7 +37,10 @@ class NetworkRunner:
         self.scale = loaded.scale
         self.device = device.torch_device
         self.dtype = _DTYPES[device.precision]
-        self.overlap = DEFAULT_OVERLAP if loaded.receptive_field is None else loaded.receptive_field
+        reach = loaded.receptive_field
+        self.exact = reach is not None and reach <= FARTHEST_REACH
+        """Whether pixels are the same whatever the tile."""
+        self.overlap = reach if reach is not None and self.exact else FIXED_OVERLAP
         self._folded = lru_cache(maxsize=8)(self._fold)
         self._plain = None if loaded.conditions else self._prepare(loaded.module)
         self._tile: int | None = None
@@ -47,7 +51,7 @@ class NetworkRunner:
         if self.dtype == torch.float32:
             return module
         if kind in ("SRVGGNetCompact", "Compact"):
-            body = module.get_submodule("body").to(self.dtype)
+            body = nn.Sequential(*module.get_submodule("body").children()).to(self.dtype)
             factor = self.scale
 
             def compact(pixels: torch.Tensor) -> torch.Tensor:
@@ -97,6 +101,8 @@ class NetworkRunner:
 
     def _free_tile(self, pixels: torch.Tensor) -> int:
         """The largest tile whose activations should fit into half of the free memory."""
+        if not self.exact:
+            return FIXED_TILE
         if self.device.type == "cuda":
             free = torch.cuda.mem_get_info(self.device)[0]
         else:

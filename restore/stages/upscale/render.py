@@ -12,9 +12,10 @@ import torch.nn.functional as F
 from restore.errors import OptionError
 from restore.frames import FrameBatch, VideoFormat
 from restore.pipeline.contract import Analyzer, Device, Stage, Values
+from restore.stages.upscale.analysis import ESTIMATOR, DegradationAnalyzer
 from restore.stages.upscale.network import NetworkRunner
 from restore.stages.upscale.options import DEGRADATIONS, UpscaleOptions
-from restore.zoo import LoadedNetwork, load_degradation_estimator, load_network
+from restore.zoo import LoadedNetwork, load_network, weights_file
 
 _LARGEST = 65536
 
@@ -88,15 +89,13 @@ class Upscale(Stage[UpscaleOptions]):
         """For networks that are told how degraded the picture is, unless the person says all of it."""
         if not self._network.conditions or all(getattr(self.options, name) is not None for name in DEGRADATIONS):
             return None
-        from restore.stages.upscale.analysis import DegradationAnalyzer
-
         return DegradationAnalyzer()
 
     def weights(self) -> dict[str, str]:
         """The network, and the estimator if it has a say."""
         used = {self._network.id: self._network.tensor_sha256}
         if self.analyzer() is not None:
-            used["reel-degradation"] = load_degradation_estimator()[1]
+            used[ESTIMATOR] = weights_file(ESTIMATOR)[1]
         return used
 
     def open(self, device: Device, format: VideoFormat) -> None:

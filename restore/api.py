@@ -1,0 +1,249 @@
+"""The library's front door: everything the command line does, as calls."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from threading import Event
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from restore.engines.inline import InlineEngine
+from restore.errors import OptionError
+from restore.frames import ColorInfo, FrameBatch, PixelFormat, Shot, VideoFormat
+from restore.media.open import open_source
+from restore.media.open import probe as _probe
+from restore.media.options import InputOptions
+from restore.media.probe import SourceInfo
+from restore.pipeline.device import choose_device
+from restore.pipeline.job import Job, default_folder
+from restore.pipeline.listing import list_frames
+from restore.pipeline.plan import Edits
+from restore.pipeline.progress import Meter, OnProgress
+from restore.pipeline.runner import JobResult, Runner
+from restore.pipeline.setup import Request, Setup, prepare
+from restore.recipe import Recipe
+from restore.stages import build_stage
+
+if TYPE_CHECKING:
+    from restore.pipeline.index import FrameIndex
+    from restore.pipeline.render import Engine
+
+StrPath = str | os.PathLike[str]
+
+
+@dataclass(frozen=True)
+class ListedShot:
+    """A shot with its times, in seconds from the first frame."""
+
+    number: int
+    start_frame: int
+    end_frame: int
+    start: Fraction
+    end: Fraction
+
+
+def probe(source: StrPath, input: InputOptions = InputOptions()) -> SourceInfo:
+    """What a film, sequence or picture holds, and what is assumed where it says nothing.
+
+    Raises SourceNotFoundError, SourceError, OptionError.
+    """
+    return _probe(os.fspath(source), input)
+
+
+def prepare_run(
+    source: StrPath,
+    output: StrPath,
+    recipe: Recipe,
+    *,
+    start: str | float | None = None,
+    end: str | float | None = None,
+    work_dir: StrPath | None = None,
+    overwrite: bool = False,
+    device: str = "auto",
+    precision: str = "auto",
+    batch: int | None = None,
+) -> Setup:
+    """Check everything a run needs without starting it; what ``--dry-run`` prints. Raises RestoreError."""
+    stages = tuple(build_stage(name, options) for name, options in recipe.stages)
+    request = Request(
+        os.fspath(source), Path(output), stages, recipe.input, recipe.output, recipe.as_dict(),
+        None if start is None else str(start), None if end is None else str(end),
+        None if work_dir is None else Path(work_dir), overwrite, batch,
+    )  # fmt: skip
+    return prepare(request, lambda depth, master: choose_device(device, precision, depth, master))
+
+
+def run(
+    source: StrPath,
+    output: StrPath,
+    recipe: Recipe,
+    *,
+    start: str | float | None = None,
+    end: str | float | None = None,
+    work_dir: StrPath | None = None,
+    overwrite: bool = False,
+    device: str = "auto",
+    precision: str = "auto",
+    batch: int | None = None,
+    engine: Engine | None = None,
+    on_progress: OnProgress | None = None,
+    cancel: Event | Callable[[], bool] | None = None,
+) -> JobResult:
+    """Restore `source` into `output`, or go on where an earlier call stopped.
+
+    Args:
+        source: a film, a pattern like ``scan_%06d.dpx``, a folder of pictures, or one picture.
+        output: where to; its name decides the container.
+        recipe: the stages and their options.
+        start, end: render only this part: seconds, a timecode, or frames as ``120f``; the pixels are those of a full run.
+        work_dir: the job folder; ``OUTPUT.restore`` beside the output if not given.
+        overwrite: replace an existing output (this job's own is always replaced).
+        device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``.
+        precision: ``auto``, ``fp32``, ``bf16`` or ``fp16``, for convolutions.
+        batch: frames a batch; found by measuring if not given. Pixels do not depend on it.
+        engine: who renders; in this process if not given.
+        on_progress: called with `Progress` a few times a second.
+        cancel: an Event, or a function; the run stops soon after it is set or returns true, raising CancelledError.
+
+    Returns what was done; see `JobResult.damaged` for parts of the source that did not decode.
+
+    Raises RestoreError; whatever was finished is kept in the job folder.
+    """
+    setup = prepare_run(
+        source, output, recipe, start=start, end=end, work_dir=work_dir, overwrite=overwrite, device=device,
+        precision=precision, batch=batch,
+    )  # fmt: skip
+    return run_prepared(setup, engine=engine, on_progress=on_progress, cancel=cancel)
+
+
+def run_prepared(
+    setup: Setup,
+    *,
+    engine: Engine | None = None,
+    on_progress: OnProgress | None = None,
+    cancel: Event | Callable[[], bool] | None = None,
+) -> JobResult:
+    """Carry out what `prepare_run` checked."""
+    cancelled = cancel.is_set if isinstance(cancel, Event) else cancel or (lambda: False)
+    return Runner(setup, engine or InlineEngine(), on_progress, cancelled).run()
+
+
+def shots(
+    source: StrPath,
+    work_dir: StrPath | None = None,
+    input: InputOptions = InputOptions(),
+    on_progress: OnProgress | None = None,
+) -> list[ListedShot]:
+    """Find the shots of a film. With a job folder, they come from its plan, edits applied, and are kept there.
+
+    Raises SourceNotFoundError, SourceError.
+    """
+    import tempfile
+
+    with tempfile.TemporaryDirectory(prefix="restore-shots-") as scratch:
+        folder = Path(work_dir) if work_dir is not None else Path(scratch)
+        with Job(folder) as job:
+            if job.plan.frames_path.exists() and job.plan.shots_path.exists():
+                from restore.pipeline.index import FrameIndex
+
+                index = FrameIndex.load(job.plan.frames_path)
+            else:
+                with open_source(os.fspath(source), input) as opened:
+                    meter = Meter("list", None, on_progress)
+                    index = list_frames(opened, job.plan, meter, lambda: None, os.fspath(source))
+                    meter.finish()
+            found = job.plan.shots(index, Edits.load(job.plan.edits_path))
+    return [_listed(shot, index) for shot in found]
+
+
+def _listed(shot: Shot, index: FrameIndex) -> ListedShot:
+    origin = int(index.pts[0])
+    end = int(index.pts[shot.end]) if shot.end < len(index) else index.end_pts
+    base = index.time_base
+    return ListedShot(shot.number, shot.start, shot.end, (int(index.pts[shot.start]) - origin) * base, (end - origin) * base)
+
+
+def apply(
+    stage: str,
+    frames: npt.NDArray[Any] | torch.Tensor,
+    values: dict[str, Any] | None = None,
+    *,
+    device: str = "auto",
+    precision: str = "auto",
+    **options: Any,
+) -> Any:
+    """Put a batch of frames through one stage, without any file.
+
+    Args:
+        stage: its name, for example ``upscale``.
+        frames: (N, H, W, 3) numpy uint8 or uint16 RGB, or (N, 3, H, W) float torch tensor in [0, 1]: one shot.
+        values: what a plan would say of the shot; the stage's own analyzer finds it if None.
+        device, precision: as in `run`.
+        **options: the stage's options.
+
+    Returns frames of the same kind (arrays rounded and clamped, tensors as computed).
+
+    Raises OptionError for frames or options that are not of this form.
+    """
+    pixels, back = _as_pixels(frames)
+    count, _, height, width = pixels.shape
+    depth = 16 if isinstance(frames, np.ndarray) and frames.dtype == np.uint16 else 8
+    color = ColorInfo("bt709", "iec61966-2-1", "gbr", "full")
+    format = VideoFormat(width, height, PixelFormat("rgb", depth), color, Fraction(1, 25), Fraction(25))
+    deep = isinstance(frames, torch.Tensor) or depth > 8
+    where = choose_device(device, precision, 16 if deep else 8)
+    built = build_stage(stage, options)
+    built.check(format)
+    shot = Shot(0, 0, count)
+    pixels = pixels.to(where.torch_device)
+    with torch.inference_mode(), built:
+        if values is None:
+            values = {}
+            analyzer = built.analyzer()
+            if analyzer is not None:
+                analyzer.open(where)
+                analyzer.begin(shot, format)
+                for number in analyzer.wanted(shot):
+                    one = FrameBatch(pixels[number : number + 1], (number,), slice(0, 1), (True,), 0, format)
+                    analyzer.add(one)
+                values = analyzer.finish()
+        built.open(where, format)
+        before, after = built.window()
+        results = []
+        for number in range(count):
+            places = range(number - before, number + after + 1)
+            valid = tuple(0 <= place < count for place in places)
+            window = torch.stack([pixels[place] if ok else torch.zeros_like(pixels[0]) for place, ok in zip(places, valid, strict=True)])
+            batch = FrameBatch(window, tuple(places), slice(before, before + 1), valid, 0, format)
+            result = built.process(batch, values)
+            if isinstance(result, tuple):
+                result = torch.where(result[1], result[0], pixels[number : number + 1])
+            results.append(result)
+    return back(torch.cat(results))
+
+
+def _as_pixels(frames: npt.NDArray[Any] | torch.Tensor) -> tuple[torch.Tensor, Callable[[torch.Tensor], Any]]:
+    if isinstance(frames, torch.Tensor):
+        if frames.dim() != 4 or frames.shape[1] != 3 or not frames.is_floating_point():
+            raise OptionError("frames as a tensor are float, (N, 3, H, W), in [0, 1]")
+        return frames.float(), lambda result: result.to(frames.device)
+    array = np.asarray(frames)
+    if array.ndim != 4 or array.shape[3] != 3 or array.dtype not in (np.uint8, np.uint16):
+        raise OptionError("frames as an array are uint8 or uint16, (N, H, W, 3), RGB")
+    peak = float(np.iinfo(array.dtype).max)
+
+    def back(result: torch.Tensor) -> npt.NDArray[Any]:
+        stored = result.mul(peak).round_().clamp_(0, peak).permute(0, 2, 3, 1).cpu().numpy()
+        return np.ascontiguousarray(stored.astype(array.dtype))
+
+    return torch.from_numpy(array.astype(np.float32)).permute(0, 3, 1, 2).div(peak), back
+
+
+__all__ = ["JobResult", "ListedShot", "apply", "default_folder", "prepare_run", "probe", "run", "run_prepared", "shots"]

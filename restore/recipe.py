@@ -1,0 +1,95 @@
+"""Recipes: which stages, with which options, reading and writing how. TOML for people; imports no torch."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from restore.errors import OptionError, SourceNotFoundError
+from restore.media.options import InputOptions, OutputOptions
+from restore.pipeline.contract import StageOptions
+from restore.stages import first_problem, parse_options
+
+_Model = TypeVar("_Model", bound=BaseModel)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Stages in order, and how to read the source and write the output.
+
+        Recipe.of("upscale", scale=2)
+        Recipe.load("film.toml")
+    """
+
+    stages: tuple[tuple[str, StageOptions], ...]
+    input: InputOptions = InputOptions()
+    output: OutputOptions = OutputOptions()
+
+    @classmethod
+    def of(cls, stage: str, **options: Any) -> Recipe:
+        """A recipe of one stage. Raises OptionError for an unknown stage or option."""
+        return cls(((stage, parse_options(stage, options)),))
+
+    @classmethod
+    def load(cls, path: str | Path) -> Recipe:
+        """Read a TOML file. Raises SourceNotFoundError, and OptionError naming the place that is wrong."""
+        path = Path(path)
+        try:
+            text = path.read_text(encoding="utf-8")
+        except FileNotFoundError:
+            raise SourceNotFoundError(f"{path}: no such recipe") from None
+        except (OSError, UnicodeDecodeError) as error:
+            raise OptionError(f"{path}: cannot be read as a recipe ({error})") from None
+        try:
+            return cls.from_dict(tomllib.loads(text))
+        except tomllib.TOMLDecodeError as error:
+            raise OptionError(f"{path}: not TOML: {error}") from None
+        except OptionError as error:
+            raise OptionError(f"{path}: {error}") from None
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Recipe:
+        """From the recipe's tables as Python values. Raises OptionError."""
+        unknown = set(values) - {"stage", "input", "output"}
+        if unknown:
+            raise OptionError(f"there is no [{sorted(unknown)[0]}]; a recipe has [input], [output] and [[stage]]")
+        stages = values.get("stage", [])
+        if not isinstance(stages, list) or not all(isinstance(stage, dict) for stage in stages):
+            raise OptionError("stages are written as [[stage]], each with a name")
+        parsed = []
+        for number, stage in enumerate(stages, 1):
+            options = dict(stage)
+            name = options.pop("name", None)
+            if not isinstance(name, str):
+                raise OptionError(f"[[stage]] number {number} has no name")
+            parsed.append((name, parse_options(name, options)))
+        return cls(
+            tuple(parsed), _table(InputOptions, "input", values), _table(OutputOptions, "output", values)
+        )  # fmt: skip
+
+    def with_stages(self, more: Iterable[tuple[str, StageOptions]]) -> Recipe:
+        """The same recipe with further stages at its end."""
+        return Recipe((*self.stages, *more), self.input, self.output)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The recipe as JSON values, all defaults written out: what the job keeps, and `from_dict` reads."""
+        return {
+            "input": self.input.model_dump(mode="json"),
+            "output": self.output.model_dump(mode="json"),
+            "stage": [{"name": name, **options.model_dump(mode="json")} for name, options in self.stages],
+        }
+
+
+def _table(model: type[_Model], name: str, values: dict[str, Any]) -> _Model:
+    table = values.get(name, {})
+    if not isinstance(table, dict):
+        raise OptionError(f"[{name}] must be a table")
+    try:
+        return model.model_validate(table)
+    except ValidationError as error:
+        raise OptionError(f"[{name}] {first_problem(error)}") from None
