@@ -1,0 +1,247 @@
+"""What every command that runs a job shares: its options, its progress, its last words."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from restore.cli.options import given, options_for
+from restore.errors import OptionError
+from restore.media.options import InputOptions, OutputOptions
+from restore.recipe import Recipe
+from restore.stages import first_problem
+
+if TYPE_CHECKING:
+    from restore.media.probe import SourceInfo
+    from restore.pipeline.progress import Progress
+    from restore.pipeline.runner import JobResult
+    from restore.pipeline.setup import Setup
+
+_DAMAGED = 3
+
+
+def job_options() -> list[click.Option]:
+    """Options of running a job, whatever its stages."""
+    return [
+        click.Option(["--start"], metavar="TIME", help="Render from here on: seconds, 1:23.5, 00:01:23:12, or 2004f (frames)."),
+        click.Option(["--end"], metavar="TIME", help="Render up to here, likewise."),
+        click.Option(["--overwrite"], is_flag=True, help="Replace an output that this job did not make."),
+        click.Option(["--work-dir"], type=click.Path(path_type=Path), help="The job folder. [default: OUTPUT.restore]"),
+        click.Option(["--device"], default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, mps."),
+        click.Option(["--precision"], type=click.Choice(["auto", "fp32", "bf16", "fp16"]), default="auto", show_default=True,
+                     help="What convolutions compute in; auto is fp32 for sources above 8 bits and masters."),
+        click.Option(["--batch"], type=click.IntRange(1, 256), help="Frames a batch; found by measuring if not given."),
+        click.Option(["--dry-run"], is_flag=True, help="Check everything, say what would be done, and stop."),
+        click.Option(["--json", "as_json"], is_flag=True, help="Say everything as JSON, a line an event."),
+        click.Option(["--quiet", "-q"], is_flag=True, help="Say nothing but errors."),
+    ]  # fmt: skip
+
+
+def arguments() -> list[click.Parameter]:
+    """SOURCE and OUTPUT."""
+    return [
+        click.Argument(["source"], type=str),
+        click.Argument(["output"], type=click.Path(path_type=Path)),
+    ]
+
+
+def io_groups() -> list[tuple[str, list[click.Option]]]:
+    """Options for reading, writing and running, by heading."""
+    return [("Source", options_for(InputOptions)), ("Output", options_for(OutputOptions)), ("Job", job_options())]
+
+
+def with_io(recipe: Recipe, values: dict[str, Any]) -> Recipe:
+    """The recipe with what was said on the line laid over its ``[input]`` and ``[output]``."""
+    from pydantic import ValidationError
+
+    try:
+        read = InputOptions.model_validate({**recipe.input.model_dump(exclude_unset=True), **given(InputOptions, values)})
+        write = OutputOptions.model_validate({**recipe.output.model_dump(exclude_unset=True), **given(OutputOptions, values)})
+    except ValidationError as error:
+        raise OptionError(f"--{first_problem(error).replace('_', '-')}") from None
+    return Recipe(recipe.stages, read, write)
+
+
+def run_job(source: str, output: Path, recipe: Recipe, values: dict[str, Any]) -> int:
+    """Prepare, run, and say how it went. Returns the exit status."""
+    from restore import api
+
+    voice = _Voice(values["as_json"], values["quiet"])
+    setup = api.prepare_run(
+        source, output, recipe, start=values["start"], end=values["end"], work_dir=values["work_dir"],
+        overwrite=values["overwrite"], device=values["device"], precision=values["precision"], batch=values["batch"],
+    )  # fmt: skip
+    voice.setup(setup, dry=values["dry_run"])
+    if values["dry_run"]:
+        return 0
+    with _stopping() as stop, voice.progress() as report:
+        result = api.run_prepared(setup, on_progress=report, cancel=stop)
+    voice.result(result)
+    return _DAMAGED if result.damaged else 0
+
+
+@contextmanager
+def _stopping() -> Iterator[threading.Event]:
+    """An event that the first Ctrl-C or SIGTERM sets; the second stops at once."""
+    stop = threading.Event()
+
+    def handle(number: int, frame: Any) -> None:
+        if stop.is_set():
+            raise KeyboardInterrupt
+        stop.set()
+
+    previous = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+class _Voice:
+    """Tells people, or programs, what happens."""
+
+    def __init__(self, as_json: bool, quiet: bool) -> None:
+        self.as_json = as_json
+        self.quiet = quiet and not as_json
+
+    def _event(self, kind: str, **facts: Any) -> None:
+        click.echo(json.dumps({"event": kind, **facts}, ensure_ascii=False))
+
+    def _line(self, text: str, **style: Any) -> None:
+        if not self.quiet:
+            click.secho(text, err=True, **style)
+
+    def setup(self, setup: Setup, dry: bool) -> None:
+        """What will be done."""
+        facts = describe(setup)
+        if self.as_json:
+            self._event("plan" if dry else "start", **facts)
+            return
+        self._line(f"{facts['source']['text']} → {facts['output']['text']}", bold=True)
+        for stage in facts["stages"]:
+            self._line(f"  {stage['name']}: {stage['size'][0]}x{stage['size'][1]}, {', '.join(stage['models']) or 'no network'}")
+        self._line(f"  {facts['device']}, {facts['precision']}; job folder {facts['job']}")
+        for note in facts["notes"]:
+            self._line(f"  note: {note}", fg="yellow")
+
+    @contextmanager
+    def progress(self) -> Iterator[Callable[[Progress], None]]:
+        """A reporter for `restore.run`."""
+        if self.as_json:
+            yield lambda progress: self._event(**{"kind": "progress", **{k: v for k, v in progress.as_json().items() if k != "event"}})
+            return
+        if self.quiet:
+            yield lambda progress: None
+            return
+        if not sys.stderr.isatty():
+            yield _PlainProgress()
+            return
+        with _rich_progress() as report:
+            yield report
+
+    def result(self, result: JobResult) -> None:
+        """How it went, and what was damaged."""
+        from restore.times import format_duration, format_time
+
+        if self.as_json:
+            self._event(
+                "done", output=str(result.output), job=str(result.folder), frames=result.frames, rendered=result.rendered,
+                seconds=round(result.seconds, 3), unchanged=result.unchanged,
+                damaged=[{"start": float(d.start), "end": float(d.end), "frames": d.frames, "kind": d.kind} for d in result.damaged],
+            )  # fmt: skip
+            return
+        if result.unchanged:
+            self._line(f"{result.output}: is up to date, nothing to do", fg="green")
+        else:
+            self._line(f"{result.output}: {result.frames} frames, {result.rendered} rendered now, in {format_duration(result.seconds)}", fg="green")
+        for found in result.damaged:
+            what = f"{found.frames} corrupt frames" if found.frames else "missing frames"
+            click.echo(f"restore: damaged source: {format_time(found.start)} to {format_time(found.end)}: {what}", err=True)
+
+
+def describe(setup: Setup) -> dict[str, Any]:
+    """A prepared job, for people and programs."""
+    info, last = setup.info, setup.output.format
+    stages = [
+        {"name": stage.name, "size": [after.width, after.height], "models": list(stage.weights())}
+        for stage, after in zip(setup.request.stages, setup.formats[1:], strict=True)
+    ]
+    source = f"{Path(info.path).name} ({source_line(info)})"
+    encoding = setup.output.describe()
+    encoder = f"{encoding.get('encoder', encoding.get('container'))} {last.pixel.name}"
+    return {
+        "source": {"path": info.path, "text": source, "frames": info.frame_count},
+        "output": {"path": str(setup.request.output), "text": f"{setup.request.output.name} ({last.width}x{last.height}, {encoder})", **encoding},
+        "stages": stages,
+        "streams": [str(stream) for stream in setup.copied],
+        "device": str(setup.device.torch_device),
+        "precision": setup.device.precision,
+        "job": str(setup.folder),
+        "notes": list(getattr(setup.output, "notes", ())),
+    }
+
+
+def source_line(info: SourceInfo) -> str:
+    """A source in a few words."""
+    fmt = info.format
+    rate = f"{float(fmt.frame_rate):.6g} fps, " if info.kind != "picture" else ""
+    return f"{fmt.width}x{fmt.height}, {rate}{info.codec} {fmt.pixel.name}, {fmt.color.matrix} {fmt.color.range}"
+
+
+_PHASES = {"list": "finding shots", "analyse": "analysing", "render": "rendering", "join": "joining"}
+
+
+class _PlainProgress:
+    """A line now and then, for logs."""
+
+    _EVERY = 10.0
+
+    def __init__(self) -> None:
+        self._last = (0.0, "")
+
+    def __call__(self, progress: Progress) -> None:
+        import time
+
+        finished = progress.total is not None and progress.done >= progress.total
+        now = time.monotonic()
+        if (progress.phase == self._last[1] and not finished and now - self._last[0] < self._EVERY) or not progress.done:
+            return
+        self._last = (now, progress.phase)
+        click.echo(progress_line(progress), err=True)
+
+
+def progress_line(progress: Progress) -> str:
+    """Progress in one line of text."""
+    from restore.times import format_duration
+
+    total = f"/{progress.total}" if progress.total else ""
+    fps = f", {progress.fps:.1f} fps" if progress.fps else ""
+    left = f", {format_duration(progress.remaining)} left" if progress.remaining else ""
+    return f"{_PHASES[progress.phase]}: {progress.done}{total} frames{fps}{left}"
+
+
+@contextmanager
+def _rich_progress() -> Iterator[Callable[[Progress], None]]:
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress as Bar, TaskID, TextColumn
+
+    columns = (TextColumn("{task.description:14}"), BarColumn(), TextColumn("{task.fields[words]}"))
+    with Bar(*columns, console=Console(stderr=True), transient=False) as bar:
+        tasks: dict[str, TaskID] = {}
+
+        def report(progress: Progress) -> None:
+            if progress.phase not in tasks:
+                tasks[progress.phase] = bar.add_task(_PHASES[progress.phase], total=progress.total, words="")
+            words = progress_line(progress).split(": ", 1)[1]
+            bar.update(tasks[progress.phase], completed=progress.done, total=progress.total, words=words)
+
+        yield report

@@ -1,0 +1,122 @@
+"""Commands that look, and one that tidies up: probe, shots, clean."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from restore.cli.options import given, options_for
+from restore.media.options import InputOptions
+from restore.times import format_time
+
+
+@click.command(short_help="Say what a source holds, and what is assumed.")
+@click.argument("source")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def probe(source: str, as_json: bool) -> None:
+    """Say what SOURCE holds: picture, colour, sound, and what is assumed where it says nothing.
+
+    \b
+    Examples:
+      restore probe reel.mp4
+      restore probe "scan_%06d.dpx" --json
+    """
+    from restore import api
+
+    info = api.probe(source)
+    fmt, color = info.format, info.format.color
+    facts: dict[str, Any] = {
+        "source": info.path,
+        "kind": info.kind,
+        "container": info.container,
+        "codec": info.codec,
+        "size": f"{fmt.width}x{fmt.height}",
+        "sample aspect": str(fmt.sample_aspect),
+        "pixel format": fmt.pixel.name,
+        "bits": fmt.pixel.depth,
+        "frame rate": f"{fmt.frame_rate} ({float(fmt.frame_rate):.6g})",
+        "time base": str(fmt.time_base),
+        "start": f"{float(info.start):.6f} s",
+        "duration": None if info.duration is None else format_time(info.duration),
+        "frames (container)": info.frame_count,
+        "fields": info.field_order,
+        "rotation": info.rotation,
+        "timecode": info.timecode,
+        "primaries": _tag(color.primaries, "primaries", color.assumed),
+        "transfer": _tag(color.transfer, "transfer", color.assumed),
+        "matrix": _tag(color.matrix, "matrix", color.assumed),
+        "range": _tag(color.range, "range", color.assumed),
+        "mastering display": info.mastering_display,
+        "content light": info.content_light,
+        "streams": [f"{stream} {stream.details or ''}".strip() for stream in info.streams],
+        "chapters": info.chapters,
+        "metadata": info.metadata,
+    }
+    if as_json:
+        click.echo(json.dumps({**facts, "assumed": sorted(color.assumed)}, indent=1, ensure_ascii=False, default=str))
+        return
+    for name, value in facts.items():
+        if value in (None, [], {}) or (name in ("rotation", "chapters") and not value):
+            continue
+        if isinstance(value, list):
+            value = "\n                    ".join(str(item) for item in value)
+        elif isinstance(value, dict):
+            value = "\n                    ".join(f"{key}: {text}" for key, text in value.items())
+        click.echo(f"{click.style(f'{name:18}', bold=True)}  {value}")
+
+
+def _tag(value: str, name: str, assumed: frozenset[str]) -> str:
+    return f"{value} (assumed: the source does not say)" if name in assumed else value
+
+
+class _Shots(click.Command):
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.params.extend(options_for(InputOptions))
+
+
+@click.command(cls=_Shots, short_help="List the shots of a film.")
+@click.argument("source")
+@click.option("--work-dir", type=click.Path(path_type=Path), help="Take the shots from this job, edits applied.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def shots(source: str, work_dir: Path | None, as_json: bool, **values: Any) -> None:
+    """List the shots of SOURCE: number, times, frames.
+
+    \b
+    Examples:
+      restore shots reel.mp4
+      restore shots reel.mp4 --work-dir reel_2x.mp4.restore --json
+    """
+    from restore import api
+
+    found = api.shots(source, work_dir, InputOptions(**given(InputOptions, values)))
+    if as_json:
+        rows = [
+            {"shot": s.number, "start": float(s.start), "end": float(s.end), "frames": [s.start_frame, s.end_frame]}
+            for s in found
+        ]
+        click.echo(json.dumps(rows, indent=1))
+        return
+    for shot in found:
+        frames = shot.end_frame - shot.start_frame
+        click.echo(f"{shot.number:5}  {format_time(shot.start)} to {format_time(shot.end)}  frames {shot.start_frame} to {shot.end_frame - 1} ({frames})")
+
+
+@click.command(short_help="Delete a job's rendered segments, or all of it.")
+@click.argument("job", type=click.Path(path_type=Path))
+@click.option("--all", "everything", is_flag=True, help="Delete the plan and the edits too: the whole folder.")
+def clean(job: Path, everything: bool) -> None:
+    """Free the space of JOB's rendered segments; the plan and the person's edits stay.
+
+    \b
+    Examples:
+      restore clean reel_2x.mp4.restore
+      restore clean reel_2x.mp4.restore --all
+    """
+    from restore.pipeline.job import clean as clean_job
+
+    freed = clean_job(job, everything)
+    click.echo(f"{job}: {freed / 1e6:.1f} MB freed", err=True)

@@ -1,0 +1,48 @@
+"""A command for each stage, made from its options."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from restore.cli.job import arguments, io_groups, run_job, with_io
+from restore.cli.options import GroupedCommand, given, options_for
+from restore.recipe import Recipe
+from restore.stages import options_of, parse_options
+
+_HELP = {
+    "upscale": """Enlarge SOURCE into OUTPUT with a super-resolution network.
+
+    SOURCE is a film, a pattern of pictures (scan_%06d.dpx), a folder of them, or one picture. Sound, subtitles, chapters
+    and everything else a film holds is kept. The job folder OUTPUT.restore remembers what is done: stop and start again
+    as you like.
+
+    \b
+    Examples:
+      restore upscale reel.mp4 reel_2x.mp4
+      restore upscale reel.mkv reel_4x.mkv --scale 4 --model realesr-general-x4v3 --denoise-strength 0.5
+      restore upscale scan_%06d.dpx master.mkv --fps 24 --audio track.wav --height 2160 --master
+      restore upscale grandmother.jpg grandmother_2x.png
+      restore upscale reel.mp4 try.mp4 --start 1:20 --end 1:25
+    """,
+}
+
+
+def stage_command(name: str) -> click.Command:
+    """The Click command of a stage."""
+    model = options_of(name)
+
+    def callback(source: str, output: Path, **values: Any) -> int:
+        said = given(model, values)
+        recipe = with_io(Recipe(((name, parse_options(name, said)),)), values)
+        return run_job(source, output, recipe, values)
+
+    return GroupedCommand(
+        name,
+        callback=callback,
+        params=arguments(),
+        groups=[(name.capitalize(), options_for(model)), *io_groups()],
+        help=_HELP[name],
+    )
