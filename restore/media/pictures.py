@@ -43,6 +43,18 @@ __all__ = [
     "write_picture",
 ]
 
+_MAGIC = {
+    b"\x89PNG": "PNG",
+    b"\xff\xd8\xff": "JPEG",
+    b"RIFF": "WebP",
+    b"SDPX": "DPX",
+    b"XPDS": "DPX",
+    b"\x76\x2f\x31\x01": "OpenEXR",
+    b"II*\0": "TIFF",
+    b"MM\0*": "TIFF",
+    b"II+\0": "TIFF",
+    b"MM\0+": "TIFF",
+}
 _Sizes = Callable[[bytes], tuple[int, int]]
 _Reader = Callable[[bytes], Picture]
 _READERS: dict[str, tuple[_Sizes, _Reader]] = {
@@ -58,18 +70,14 @@ def read_picture(path: str | os.PathLike[str]) -> Picture:
     """Read one picture: planes as the file codes them, nothing converted, the orientation left to its tag.
 
     8 to 16 bits or float; gray, RGB or (JPEG, some DPX) YCbCr, with alpha where there is one. Palettes are
-    expanded, 1, 2 and 4 bits scaled to 8. Raises SourceNotFoundError, or SourceError with the reason.
+    expanded, 1, 2 and 4 bits scaled to 8. What the file is, its first bytes say, not its name. Raises SourceNotFoundError, or SourceError with the reason.
     """
     path = Path(path)
     try:
-        kind = picture_format(path).name
-    except FormatError as error:
-        raise SourceError(str(error).replace("writes", "reads")) from error
-    try:
+        kind = _kind(_check_file(path))
         if kind == "OpenEXR":
-            _check_file(path)
             return exr.read(path)
-        data = _check_file(path).read_bytes()
+        data = path.read_bytes()
         measure, read = _READERS[kind]
         width, height = measure(data)
         if width < 1 or height < 1 or width * height > MAX_PIXELS:
@@ -105,7 +113,7 @@ def write_picture(
     kind = picture_format(path).name
     picture = Picture(planes, pixel, color, metadata)
     check_picture_size(path, picture.width, picture.height)
-    _check_samples(path, pixel)
+    check_samples(path, pixel)
     if not picture_format(path).orientation:
         picture = upright(picture)
     picture.planes = _matching_alpha(picture, kind)
@@ -201,6 +209,16 @@ class PictureSource:
         self.close()
 
 
+def _kind(path: Path) -> str:
+    """What the file is by its first bytes: names lie, above all those of photographs that were sent around."""
+    with path.open("rb") as file:
+        head = file.read(4)
+    for magic, kind in _MAGIC.items():
+        if head.startswith(magic):
+            return kind
+    raise ValueError("not a picture of a kind restore reads: PNG, TIFF, JPEG, WebP, DPX or OpenEXR")
+
+
 def _check_file(path: Path) -> Path:
     if not path.exists():
         raise SourceNotFoundError(f"{path}: no such file")
@@ -208,11 +226,11 @@ def _check_file(path: Path) -> Path:
         raise SourceError(f"{path}: is a folder, not a picture")
     if path.stat().st_size == 0:
         raise SourceError(f"{path}: the file is empty")
-    with path.open("rb"):
-        return path
+    return path
 
 
-def _check_samples(path: Path, pixel: PixelFormat) -> None:
+def check_samples(path: Path, pixel: PixelFormat) -> None:
+    """Raise FormatError, naming an alternative, where a file of that name cannot hold such samples."""
     kind = picture_format(path)
     if pixel.alpha and not kind.alpha:
         raise FormatError(f"{path}: {kind.name} has no alpha channel; write .png, .tif or .exr instead")
