@@ -34,7 +34,7 @@ _PNG = PictureFormat(
 _TIFF = PictureFormat(
     "TIFF", (8, 16, 32), alpha=True, gray=True, orientation=True, icc=True, lossless=True, max_side=2**31 - 1
 )
-_JPEG = PictureFormat("JPEG", (8,), alpha=False, gray=True, orientation=True, icc=True, lossless=False, max_side=65535)
+_JPEG = PictureFormat("JPEG", (8,), alpha=False, gray=True, orientation=True, icc=True, lossless=False, max_side=65500)
 _WEBP = PictureFormat("WebP", (8,), alpha=True, gray=False, orientation=True, icc=True, lossless=False, max_side=16383)
 _DPX = PictureFormat(
     "DPX", (8, 10, 12, 16), alpha=True, gray=True, orientation=False, icc=False, lossless=True, max_side=2**31 - 1

@@ -33,6 +33,8 @@ class PictureMetadata:
     sample_aspect: Fraction = Fraction(1)
     frame_rate: Fraction | None = None
     timecode: str | None = None
+    frame_position: int | None = None
+    """DPX: which frame of its film the picture is."""
     dpx_header: bytes | None = None
     """The first 2,048 bytes of the DPX file, as they stood."""
     exr_attributes: Mapping[str, object] = field(default_factory=lambda: MappingProxyType({}))

@@ -70,7 +70,8 @@ def read_picture(path: str | os.PathLike[str]) -> Picture:
     """Read one picture: planes as the file codes them, nothing converted, the orientation left to its tag.
 
     8 to 16 bits or float; gray, RGB or (JPEG, some DPX) YCbCr, with alpha where there is one. Palettes are
-    expanded, 1, 2 and 4 bits scaled to 8. What the file is, its first bytes say, not its name. Raises SourceNotFoundError, or SourceError with the reason.
+    expanded, 1, 2 and 4 bits scaled to 8. What the file is, its first bytes say, not its name.
+    Raises SourceNotFoundError, or SourceError with the reason.
     """
     path = Path(path)
     try:

@@ -213,6 +213,8 @@ class SequenceSink:
         if metadata.timecode is not None:
             code = frames_to_timecode(metadata.timecode, index, self.format.frame_rate)
             metadata = replace(metadata, timecode=code)
+        if metadata.frame_position is not None:
+            metadata = replace(metadata, frame_position=metadata.frame_position + index)
         if frame.planes[0].shape != (self.format.height, self.format.width):
             raise FormatError(f"frame {index} is not {self.format.width}x{self.format.height}")
         path = self.path_for(index)

@@ -146,7 +146,7 @@ def test_dpx_samples_lie_where_the_standard_says(tmp_path: Path) -> None:
     assert (magic, offset) == (b"SDPX", 2048)
     assert struct.unpack_from(">I", data, 16) == (len(data),)
     assert struct.unpack_from(">II", data, 772) == (5, 3)
-    assert data[800:804] == bytes([50, 3, 6, 10]) or data[801] in (1, 3)
+    assert data[800:804] == bytes([50, 3, 6, 10])  # RGB, logarithmic, BT.709, ten bits
     assert struct.unpack_from(">HH", data, 804) == (1, 0)  # filled to 32 bits, method A; not run-length coded
     words = np.frombuffer(data, ">u4", offset=2048).reshape(3, 5)
     np.testing.assert_array_equal(words >> 22, r)
@@ -345,13 +345,16 @@ def test_orientation_is_a_tag_where_there_is_one_and_turned_pixels_elsewhere(tmp
 def test_dpx_header_facts_survive(tmp_path: Path) -> None:
     pixel = PixelFormat("rgb", 10)
     color = ColorInfo("bt709", CINEON_LOG, "gbr", "full")
-    metadata = PictureMetadata(frame_rate=Fraction(24000, 1001), timecode="01:02:03;14", sample_aspect=Fraction(2))
+    metadata = PictureMetadata(
+        frame_rate=Fraction(24000, 1001), timecode="01:02:03;14", frame_position=7, sample_aspect=Fraction(2)
+    )
     write_picture(tmp_path / "a.dpx", noise(pixel, 8, 8), pixel, color, metadata)
     first = read_picture(tmp_path / "a.dpx")
     assert (first.color.transfer, first.color.primaries) == (CINEON_LOG, "bt709")
     assert first.metadata.frame_rate == Fraction(24000, 1001)
     assert first.metadata.timecode == "01:02:03;14"
     assert first.metadata.sample_aspect == 2
+    assert first.metadata.frame_position == 7
     # A scanner's own header, little-endian: texts, transfer and key code go along.
     data = bytearray((tmp_path / "a.dpx").read_bytes())
     words = np.frombuffer(bytes(data[:2048]), ">u4").astype("<u4").tobytes()
@@ -362,6 +365,7 @@ def test_dpx_header_facts_survive(tmp_path: Path) -> None:
     swapped[804:808] = np.frombuffer(bytes(data[804:808]), ">u2").astype("<u2").tobytes()
     swapped[:4] = b"XPDS"
     swapped[260:269] = b"Metropol\0"
+    swapped[36:46] = b"scan_1.dpx"
     swapped[801] = 1  # printing density
     (tmp_path / "b.dpx").write_bytes(bytes(swapped))
     second = read_picture(tmp_path / "b.dpx")
@@ -374,6 +378,8 @@ def test_dpx_header_facts_survive(tmp_path: Path) -> None:
     written = (tmp_path / "c.dpx").read_bytes()
     assert written[260:268] == b"Metropol"
     assert written[801] == 1
+    assert written[36] == 0
+    assert written[1432:1443] == b"scan_1.dpx\0"
     assert struct.unpack_from(">II", written, 772) == (16, 16)
     np.testing.assert_array_equal(read_picture(tmp_path / "c.dpx").planes[2], big[2])
 
@@ -467,6 +473,21 @@ def test_tiff_kinds(tmp_path: Path) -> None:
 
     Image.fromarray((deep >> 8).astype(np.uint8)).save(path, compression="tiff_lzw")
     np.testing.assert_array_equal(read_picture(path).planes[2], deep[..., 0] >> 8)
+
+    with_alpha = rng.integers(0, 65536, (21, 33, 4)).astype(np.uint16)
+    cv2.imwrite(str(path), with_alpha, [cv2.IMWRITE_TIFF_COMPRESSION, 5])
+    np.testing.assert_array_equal(read_picture(path).planes[3], with_alpha[..., 3])
+
+    cv2.imwrite(str(path), deep.astype(np.float32), [cv2.IMWRITE_TIFF_COMPRESSION, 5])
+    np.testing.assert_array_equal(read_picture(path).planes[2], deep[..., 2].astype(np.float32))
+
+    Image.fromarray(deep[..., 0] > 30000).save(path, compression="group4")
+    np.testing.assert_array_equal(read_picture(path).planes[0], np.where(deep[..., 0] > 30000, 255, 0))
+
+    associated = np.full((4, 4, 4), 100, np.uint8)
+    tifffile.imwrite(path, associated, photometric="rgb", extrasamples=["assocalpha"])
+    assert read_picture(path).metadata.premultiplied
+    np.testing.assert_array_equal(read_picture(path).planes[0], 100)
 
     tifffile.imwrite(path, np.moveaxis(deep, -1, 0), photometric="rgb", planarconfig="separate", bigtiff=True)
     np.testing.assert_array_equal(read_picture(path).planes[1], deep[..., 2])

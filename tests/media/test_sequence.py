@@ -279,13 +279,14 @@ def test_what_a_sink_writes_a_source_reads(tmp_path: Path, suffix: str, name: st
 
 def test_timecode_counts_on(tmp_path: Path) -> None:
     pixel = PixelFormat("rgb", 10)
-    metadata = PictureMetadata(timecode="01:00:59:23")
+    metadata = PictureMetadata(timecode="01:00:59:23", frame_position=40)
     sink = SequenceSink(tmp_path / "o_%d.dpx", video_format(pixel), metadata=metadata)
     for index in range(3):
         sink.write(index, Frame(index, tuple(np.zeros((6, 8), np.uint16) for _ in range(3))))
     codes = [read_picture(sink.path_for(i)).metadata.timecode for i in range(3)]
     assert codes == ["01:00:59:23", "01:01:00:00", "01:01:00:01"]
-    assert read_picture(sink.path_for(2)).metadata.frame_rate == 24
+    last = read_picture(sink.path_for(2)).metadata
+    assert (last.frame_rate, last.frame_position) == (24, 42)
 
 
 def test_a_sink_refuses_before_it_writes(tmp_path: Path) -> None:

@@ -25,12 +25,14 @@ _UNSET = 0xFFFFFFFF
 _TEXT = ((8, 16), (36, 660), (820, 852), (1432, 1620), (1664, 1712), (1732, 1920))
 _SHORTS = ((768, 772), (804, 808), (1620, 1628))
 _BYTES = ((800, 804), (1928, 1932))
-_CREATOR, _CREATOR_END = 160, 260
+_NAME, _CREATOR, _SOURCE_NAME = 36, 160, 1432
 _FILM_RATE, _TV_RATE, _TIMECODE, _FRAME_POSITION, _ASPECT = 1724, 1940, 1920, 1712, 1628
 _TRANSFER, _COLORIMETRIC = 801, 802
 
 _TRANSFERS = {1: CINEON_LOG, 2: "linear", 3: CINEON_LOG, 5: "bt709", 6: "bt709", 7: "smpte170m", 8: "smpte170m"}
 _PRIMARIES = {5: "bt709", 6: "bt709", 7: "bt470bg", 8: "smpte170m"}
+_TRANSFER_CODES = {name: code for code, name in _TRANSFERS.items()}
+_PRIMARIES_CODES = {name: code for code, name in _PRIMARIES.items()}
 _UNSPECIFIED_VIDEO = 4
 
 
@@ -60,10 +62,12 @@ def read_metadata(data: bytes) -> PictureMetadata:
     header = _big_endian(data)
     film, tv = (_rate(struct.unpack_from(">f", header, position)[0]) for position in (_FILM_RATE, _TV_RATE))
     horizontal, vertical = struct.unpack_from(">II", header, _ASPECT)
+    (position,) = struct.unpack_from(">I", header, _FRAME_POSITION)
     plausible = all(0 < value < _UNSET for value in (horizontal, vertical))
     return PictureMetadata(
         frame_rate=film or tv,
         timecode=_timecode_text(struct.unpack_from(">I", header, _TIMECODE)[0]),
+        frame_position=None if position == _UNSET else position,
         sample_aspect=Fraction(horizontal, vertical) if plausible else Fraction(1),
         dpx_header=header,
     )
@@ -183,6 +187,9 @@ def _header(picture: Picture, body: int, element: bytes) -> bytes:
     header = bytearray(metadata.dpx_header or _blank_header())
     struct.pack_into(">4sI4s", header, 0, b"SDPX", _HEADER, b"V2.0")
     struct.pack_into(">IIIII", header, 16, _HEADER + body, 1, _FFMPEG_HEADER, _HEADER - _FFMPEG_HEADER, 0)
+    if not header[_SOURCE_NAME]:
+        header[_SOURCE_NAME : _SOURCE_NAME + 100] = header[_NAME : _NAME + 100]
+    header[_NAME:_CREATOR] = bytes(_CREATOR - _NAME)  # The name and the date were the source's.
     struct.pack_into(">I", header, 660, _UNSET)  # not encrypted
     struct.pack_into(">HHII", header, 768, 0 if header[768] == 0xFF else header[769], 1, picture.width, picture.height)
     struct.pack_into(">II", header, 1424, picture.width, picture.height)
@@ -192,16 +199,19 @@ def _header(picture: Picture, body: int, element: bytes) -> bytes:
     codes = bytes(header[_TRANSFER : _COLORIMETRIC + 1])
     descriptor, depth, layout = element[0], element[3], element[4:8]
     header[800:808] = bytes([descriptor, *codes, depth]) + layout
-    if metadata.dpx_header is None or _color(bytes(header), pixel).transfer != color.transfer:
-        header[_TRANSFER] = next((c for c, n in _TRANSFERS.items() if n == color.transfer), _UNSPECIFIED_VIDEO)
-    if metadata.dpx_header is None or _color(bytes(header), pixel).primaries != color.primaries:
-        header[_COLORIMETRIC] = next((c for c, n in _PRIMARIES.items() if n == color.primaries), _UNSPECIFIED_VIDEO)
+    said = _color(bytes(header), pixel)
+    if metadata.dpx_header is None or said.transfer != color.transfer:
+        header[_TRANSFER] = _TRANSFER_CODES.get(color.transfer, _UNSPECIFIED_VIDEO)
+    if metadata.dpx_header is None or said.primaries != color.primaries:
+        header[_COLORIMETRIC] = _PRIMARIES_CODES.get(color.primaries, _UNSPECIFIED_VIDEO)
     struct.pack_into(">III", header, 808, _HEADER, 0, 0)
     aspect = metadata.sample_aspect
     struct.pack_into(">II", header, _ASPECT, aspect.numerator, aspect.denominator)
     if metadata.frame_rate is not None:
         for position in (_FILM_RATE, _TV_RATE):
             struct.pack_into(">f", header, position, float(metadata.frame_rate))
+    if metadata.frame_position is not None:
+        struct.pack_into(">I", header, _FRAME_POSITION, metadata.frame_position)
     if metadata.timecode is not None:
         struct.pack_into(">I", header, _TIMECODE, _timecode_word(metadata.timecode))
     return bytes(header)

@@ -83,7 +83,7 @@ def encode(picture: Picture) -> bytes:
         name = {"rgb": "rgb48be", "rgba": "rgba64be"}.get(name, f"{name}16be")
         array = array.astype(">u2")
     frame = frame_of((array.reshape(height, -1),), name, width, height)
-    encoded = encode_picture(frame, "png", {"pred": "mixed", "compression_level": "6"})
+    encoded = encode_picture(frame, "png", {"pred": "paeth", "compression_level": "3"})
     before, after = [], []
     for kind, body in _chunks(encoded):
         if kind == b"IHDR":
