@@ -16,12 +16,14 @@ import hashlib
 import math
 import random
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
+import video_coding
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -33,7 +35,12 @@ ROOT = Path(__file__).resolve().parent.parent
 SCALES = {"reel-x2": 2, "reel-x4": 4, "reel-degradation": 2}
 VALIDATION_SHARE = 20  # one file in so many is held back
 PORTRAITS = 0.12  # how often a patch comes from a portrait
-CLEAN = 0.45  # how often a picture is only small, not damaged
+CODED = 0.15  # how often a patch went through a video encoder
+POOL = 400  # pictures that did
+CLEAN = 0.5  # how often one of the others is only small, not damaged
+
+Coded = tuple[Tensor, Tensor, Damage, float]
+"""Damaged bytes (1, 3, H, W), sharp bytes (1, 3, sH, sW), their damage, and how much coding lost."""
 
 
 def held_back(name: str) -> bool:
@@ -41,19 +48,76 @@ def held_back(name: str) -> bool:
     return int(hashlib.sha256(name.encode()).hexdigest(), 16) % VALIDATION_SHARE == 0
 
 
-def load_pictures(data: Path) -> dict[str, list[np.ndarray]]:
-    """Decode what SOURCES.csv names as fit for super-resolution: {"photos", "portraits", "validation"}, RGB bytes."""
-    pictures: dict[str, list[np.ndarray]] = {"photos": [], "portraits": [], "validation": []}
+def rows_used(data: Path) -> list[dict[str, str]]:
+    """The rows of SOURCES.csv whose pictures are used: photographs fit for super-resolution, and portraits."""
     with (data / "SOURCES.csv").open(newline="", encoding="utf-8") as file:
         rows = sorted(csv.DictReader(file), key=lambda row: row["file"])
-    for row in rows:
-        folder = row["file"].split("/")[0]
-        if not (folder == "portraits" or (folder == "photos" and row["use"].startswith("super-resolution"))):
-            continue
+    return [r for r in rows if r["use"].startswith("super-resolution") or r["file"].startswith("portraits/")]
+
+
+def load_pictures(data: Path) -> dict[str, list[np.ndarray]]:
+    """Decode them: {"photos", "portraits", "validation"}, RGB bytes."""
+    pictures: dict[str, list[np.ndarray]] = {"photos": [], "portraits": [], "validation": []}
+    for row in rows_used(data):
         picture = cv2.imread(str(data / row["file"]), cv2.IMREAD_COLOR)
         if picture is not None and min(picture.shape[:2]) >= 256:
-            pictures["validation" if held_back(row["file"]) else folder].append(picture[..., ::-1])
+            folder = "validation" if held_back(row["file"]) else row["file"].split("/")[0]
+            pictures[folder].append(picture[..., ::-1])
     return pictures
+
+
+def write_sources(data: Path, path: Path) -> None:
+    """Keep the attribution of every picture used beside the weights."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        columns = ["file", "licence", "attribution", "source", "use"]
+        writer = csv.DictWriter(file, columns, lineterminator="\n")
+        writer.writeheader()
+        for row in rows_used(data):
+            use = "choosing the checkpoint" if held_back(row["file"]) else "training"
+            writer.writerow({key: row[key] for key in columns[:-1]} | {"use": use})
+
+
+class CodedPool:
+    """Damaged pictures that went through a video encoder: too slow to make patch by patch, so some are kept."""
+
+    def __init__(self, pictures: list[np.ndarray], scale: int, count: int, seed: int, window: int = 384) -> None:
+        self.random = random.Random(seed)
+        self.scale = scale
+        large = [p for p in pictures if min(p.shape[:2]) >= window + 24]
+        self.items = [self.make(self.random.choice(large), window) for _ in range(count)]
+
+    def make(self, picture: np.ndarray, window: int) -> Coded:
+        """(damaged bytes (1, 3, H, W), sharp bytes (1, 3, sH, sW), damage, compression): the third frame of a pan."""
+        rnd = self.random
+        damage = replace(sample_film(rnd) if rnd.random() < 0.7 else sample_clean(rnd), jpeg=0)
+        dy, dx = rnd.randint(-6, 6), rnd.randint(-6, 6)
+        top, left = rnd.randint(12, picture.shape[0] - window - 12), rnd.randint(12, picture.shape[1] - window - 12)
+        frames = [picture[y : y + window, x : x + window] for y, x in ((top + i * dy, left + i * dx) for i in range(3))]
+        sharp = torch.from_numpy(np.stack(frames)).permute(0, 3, 1, 2)
+        small = (damage.apply(sharp.float() / 255, self.scale) * 255).round().byte().permute(0, 2, 3, 1).numpy()
+        encoder = rnd.choices(tuple(video_coding.LOST), (6, 2, 2))[0]
+        qualities = video_coding.LOST[encoder][0]
+        quality = round(qualities[0] + (qualities[-1] - qualities[0]) * rnd.random() ** 1.4)
+        coded = video_coding.code(list(small), encoder, quality)[-1]
+        pixels = torch.from_numpy(coded).permute(2, 0, 1)[None]
+        return pixels, sharp[-1:].clone(), damage, video_coding.compression(encoder, quality)
+
+    def draw(self, patch: int) -> tuple[Tensor, Tensor, Tensor]:
+        """(damaged (1, 3, P, P), truth (1, 3, sP, sP), degradation (3,))."""
+        return cut(self.random.choice(self.items), self.random, patch, self.scale)
+
+
+def cut(item: Coded, rnd: random.Random, patch: int, scale: int) -> tuple[Tensor, Tensor, Tensor]:
+    """A random patch of a coded picture and its truth."""
+    pixels, sharp, damage, lost = item
+    top, left = (rnd.randint(0, side - patch) for side in pixels.shape[-2:])
+    small = pixels[..., top : top + patch, left : left + patch].float() / 255
+    size, top, left = patch * scale, top * scale, left * scale
+    truth = damage.toned(sharp[..., top : top + size, left : left + size].float() / 255)
+    turns = rnd.randrange(4)
+    blur, noise, _ = damage.degradation
+    small, truth = (torch.rot90(t, turns, (2, 3)) for t in (small, truth))
+    return small, truth, torch.tensor([blur, noise, lost])
 
 
 class Sampler:
@@ -64,6 +128,7 @@ class Sampler:
         self.weights = np.cumsum([p.shape[0] * p.shape[1] for p in self.photos]).tolist()
         self.scale, self.patch, self.batch = scale, patch, batch
         self.random = random.Random(seed)
+        self.coded = CodedPool(self.photos, scale, POOL, seed)
 
     def crop(self) -> Tensor:
         """One sharp patch, (1, 3, S, S)."""
@@ -88,6 +153,12 @@ class Sampler:
         """(damaged (N, 3, P, P), truth (N, 3, sP, sP), degradation (N, 3))."""
         damaged, truths, degradations = [], [], []
         for _ in range(self.batch):
+            if self.random.random() < CODED:
+                small, truth, degradation = self.coded.draw(self.patch)
+                damaged.append(small)
+                truths.append(truth)
+                degradations.append(degradation)
+                continue
             damage = (sample_clean if self.random.random() < CLEAN else sample_film)(self.random)
             sharp = self.crop()
             damaged.append(damage.apply(sharp, self.scale))
@@ -117,7 +188,7 @@ class Validation:
 
     def __init__(self, pictures: list[np.ndarray], scale: int, crop: int = 192) -> None:
         rnd = random.Random(20)
-        self.sets: dict[str, list[tuple[Tensor, Tensor, Tensor]]] = {"clean": [], "film": []}
+        self.sets: dict[str, list[tuple[Tensor, Tensor, Tensor]]] = {"clean": [], "film": [], "coded": []}
         for picture in pictures[:40]:
             top, left = (picture.shape[0] - crop) // 2, (picture.shape[1] - crop) // 2
             patch = np.ascontiguousarray(picture[top : top + crop, left : left + crop])
@@ -125,6 +196,10 @@ class Validation:
             for name, damage in (("clean", Damage()), ("film", sample_film(rnd))):
                 degradation = torch.tensor([damage.degradation])
                 self.sets[name].append((damage.apply(sharp, scale), damage.toned(sharp), degradation))
+        pool = CodedPool(pictures, scale, 40, seed=20)
+        for item in pool.items:
+            small, truth, degradation = cut(item, pool.random, crop // scale, scale)
+            self.sets["coded"].append((small, truth, degradation[None]))
 
     @torch.inference_mode()
     def gains(self, net: nn.Module, device: torch.device, scale: int) -> dict[str, float]:
@@ -200,6 +275,7 @@ class Training:
         path.parent.mkdir(parents=True, exist_ok=True)
         part = path.with_suffix(".part")
         save_file({k: v.cpu().contiguous() for k, v in self.average.items()}, part)
+        part.chmod(0o644)  # safetensors writes for the owner alone
         part.replace(path)
 
     def learning_rate(self) -> float:
@@ -261,7 +337,9 @@ class Training:
                 losses = []
         self.save()
         print({k: round(v, 3) for k, v in self.measure(validation).items()}, flush=True)
-        self.export(ROOT / "models" / self.name / f"{self.name}.safetensors")
+        folder = ROOT / "models" / self.name
+        self.export(folder / f"{self.name}.safetensors")
+        write_sources(args.data, folder / "SOURCES.csv")
 
 
 def start_from(net: nn.Module, state: dict[str, Tensor]) -> None:
