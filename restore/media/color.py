@@ -200,11 +200,19 @@ def _to_xyz(primaries: str) -> torch.Tensor:
     return points * torch.linalg.solve(points, white)
 
 
-def convert_primaries(rgb: torch.Tensor, source: ColorInfo, target: ColorInfo) -> torch.Tensor:
-    """Move R'G'B' from one set of primaries to another, in linear light of a 2.4 display (BT.1886).
+def convert_color(rgb: torch.Tensor, source: ColorInfo, target: ColorInfo) -> torch.Tensor:
+    """Move R'G'B' to the target's transfer and primaries: a no-op wherever the source's own are kept.
+
+    Between linear light and a display's curve (sRGB's, or BT.709's) where one of the two is ``linear``; between
+    primaries in linear light of a 2.4 display (BT.1886).
 
     Raises SourceError where the source is HDR or its primaries are not known: that needs tone mapping by a person.
     """
+    if source.transfer != target.transfer:
+        if source.transfer == "linear":
+            rgb = _to_curve(rgb, target.transfer)
+        elif target.transfer == "linear":
+            rgb = _to_linear(rgb, source.transfer)
     if source.primaries == target.primaries:
         return rgb
     if source.primaries not in _XYZ_OF or source.transfer in ("smpte2084", "arib-std-b67"):
@@ -213,6 +221,28 @@ def convert_primaries(rgb: torch.Tensor, source: ColorInfo, target: ColorInfo) -
     linear = rgb.sign() * rgb.abs().pow(2.4)
     mixed = torch.einsum("ij,njhw->nihw", matrix, linear)
     return mixed.sign() * mixed.abs().pow(1 / 2.4)
+
+
+# Slope at black, threshold in linear light, scale, offset, exponent: IEC 61966-2-1 and BT.709.
+_CURVES = {"iec61966-2-1": (12.92, 0.0031308, 1.055, 2.4), "bt709": (4.5, 0.018053968510807, 1.099296826809442, 1 / 0.45)}
+
+
+def _curve(transfer: str) -> tuple[float, float, float, float]:
+    if transfer in ("smpte2084", "arib-std-b67", "log"):
+        raise SourceError(f"cannot convert {transfer} to or from linear light: grade it first")
+    return _CURVES["iec61966-2-1" if transfer == "iec61966-2-1" else "bt709"]
+
+
+def _to_curve(linear: torch.Tensor, transfer: str) -> torch.Tensor:
+    slope, threshold, scale, exponent = _curve(transfer)
+    size = linear.abs()
+    return linear.sign() * torch.where(size < threshold, size * slope, scale * size.pow(1 / exponent) - (scale - 1))
+
+
+def _to_linear(values: torch.Tensor, transfer: str) -> torch.Tensor:
+    slope, threshold, scale, exponent = _curve(transfer)
+    size = values.abs()
+    return values.sign() * torch.where(size < threshold * slope, size / slope, ((size + scale - 1) / scale).pow(exponent))
 
 
 def encode_transfer(values: torch.Tensor, transfer: str) -> torch.Tensor:

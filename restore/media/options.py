@@ -21,10 +21,10 @@ class InputOptions(BaseModel):
     audio: str | None = Field(None, description="Sound file to go with a sequence of pictures (or instead of a film's own).")
     hold: bool = Field(False, description="Fill gaps in the numbering of a sequence by holding the picture before.")
     progressive: bool = Field(False, description="Treat the source as progressive, whatever its flags say.")
-    transfer: Literal["display", "linear", "log"] = Field(
-        "display",
+    transfer: Literal["auto", "display", "linear", "log"] = Field(
+        "auto",
         description="Scale of the samples: log (Cineon) and linear scans are brought to a display-like scale for the "
-        "networks and back, reversibly.",
+        "networks and back, reversibly. auto goes by the source's tags.",
     )
 
     @field_validator("fps", mode="before")

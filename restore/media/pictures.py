@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -173,6 +173,9 @@ class PictureSource:
 
     def __init__(self, path: str | os.PathLike[str], *, turn: bool = False) -> None:
         """Read the picture; with `turn`, turn its pixels upright (for outputs that have no orientation tag)."""
+        self.decode_errors = 0
+        self.mended = False
+        self.threads = 1
         self.path = Path(path)
         picture = read_picture(path)
         self.picture = upright(picture) if turn else picture
@@ -191,6 +194,9 @@ class PictureSource:
         """The one frame, unless `start_pts` lies behind it."""
         if start_pts is None or start_pts <= 0:
             yield Frame(pts=0, planes=self.picture.planes, key=True, duration=1)
+
+    def use_index(self, key_pts: Sequence[int], seekable: bool) -> None:
+        """See `Source.use_index`: there is nothing to seek."""
 
     def __len__(self) -> int:
         return 1

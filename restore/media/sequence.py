@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from fractions import Fraction
@@ -43,6 +43,9 @@ class SequenceSource:
         `frame_rate` wins over the headers'; without either: OptionError. Gaps in the numbering raise SourceError
         with the missing numbers, unless `hold`: then the picture before is repeated.
         """
+        self.decode_errors = 0
+        self.mended = False
+        self.threads = 1
         self._name = os.fspath(name)
         self.files = list_sequence(name)
         gaps = self.files.missing()
@@ -94,6 +97,9 @@ class SequenceSource:
             for number in range(pts, end):
                 yield Frame(pts=number, planes=shown, corrupt=picture is None, key=True, duration=1)
             pts = end
+
+    def use_index(self, key_pts: Sequence[int], seekable: bool) -> None:
+        """See `Source.use_index`: every picture can be read by itself anyway."""
 
     def identity(self) -> list[tuple[str, int, int]]:
         """(name, size, modification time in ns) of each file, for the job's hash of its source."""

@@ -21,6 +21,7 @@ MATRICES = {
     9: "bt2020nc", 10: "bt2020c", 11: "smpte2085", 12: "chroma-derived-nc", 13: "chroma-derived-c", 14: "ictcp",
 }  # fmt: skip
 RANGES = {1: "limited", 2: "full"}
+UNSPECIFIED = 2
 
 CENTER_SITED_CODECS = frozenset({"mjpeg", "mpeg1video", "jpeg2000", "theora"})
 """Codecs whose 4:2:0 chroma lies in the middle of its four pixels; all others are left-sited. FFmpeg's own
@@ -28,8 +29,8 @@ default, and all a decoder can know: PyAV does not expose the tag."""
 
 
 def code(table: dict[int, str], name: str) -> int:
-    """The H.273 code point of a name."""
-    return next(number for number, known in table.items() if known == name)
+    """The H.273 code point of a name; `UNSPECIFIED` for one it does not have (a scanner's log)."""
+    return next((number for number, known in table.items() if known == name), UNSPECIFIED)
 
 
 def complete(
@@ -89,8 +90,9 @@ def output_color(source: ColorInfo, source_pixel: PixelFormat, pixel: PixelForma
     if target == "bt709":
         matrix = "gbr" if pixel.model == "rgb" else "bt709"
         return ColorInfo("bt709", "bt709", matrix, "full" if pixel.model == "rgb" else "limited", "left")
+    transfer = "bt709" if source.transfer == "linear" and not pixel.is_float else source.transfer
     if pixel.model == "rgb":
-        return ColorInfo(source.primaries, source.transfer, "gbr", "full", "left", kept)
+        return ColorInfo(source.primaries, transfer, "gbr", "full", "left", kept)
     if source_pixel.model == "rgb":
-        return ColorInfo(source.primaries, source.transfer, "bt709", "limited", "left", kept)
+        return ColorInfo(source.primaries, transfer, "bt709", "limited", "left", kept)
     return source

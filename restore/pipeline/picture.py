@@ -156,7 +156,7 @@ class Converter:
 
     def _converted(self, pictures: Sequence[Picture], target: VideoFormat) -> list[Frame]:
         rgb = color.decode_transfer(self.pixels(pictures, "rgb"), self.transfer)
-        rgb = color.convert_primaries(rgb, pictures[0].format.color, target.color)
+        rgb = color.convert_color(rgb, pictures[0].format.color, target.color)
         planes = color.from_rgb(rgb, target.pixel, target.color)
         arrays = _to_numpy(planes)
         return [

@@ -13,8 +13,9 @@ from restore.errors import DiskFullError
 from restore.frames import Frame, Shot, VideoFormat
 from restore.media.codecs import EncoderSettings
 from restore.media.encode import SegmentEncoder
-from restore.media.open import PictureOutput, open_source
+from restore.media.open import open_source
 from restore.media.options import InputOptions
+from restore.media.picture_output import PictureOutput
 from restore.pipeline.chain import Chain
 from restore.pipeline.contract import Device, Stage, Values
 from restore.pipeline.index import FrameIndex
@@ -32,6 +33,8 @@ class RenderTask:
     input: InputOptions
     stages: tuple[Stage[Any], ...]
     device: Device
+    transfer: str
+    """Scale of the samples: ``display``, ``linear`` or ``log``."""
     batch: int | None
     output: EncoderSettings | PictureOutput
     index: FrameIndex
@@ -71,7 +74,7 @@ class SegmentRenderer:
         self._source = open_source(task.source, task.input)
         self._source.threads = task.decoder_threads
         self.chain = Chain(
-            task.stages, self._source.format, task.target, task.device, task.input.transfer, task.batch
+            task.stages, self._source.format, task.target, task.device, task.transfer, task.batch
         )  # fmt: skip
         remember = sum(sum(stage.window()) for stage in task.stages)
         self._reader = FrameReader(self._source, task.index, remember)

@@ -71,7 +71,7 @@ class Runner:
         request = setup.request
         with Job(setup.folder) as job:
             job.adopt(setup.identity, request.output, request.overwrite)
-            check_existing(setup, job.owns_output(request.output))
+            check_existing(setup, job)
             job.update_manifest(
                 restore=__version__,
                 source={"path": str(Path(request.source).absolute()), "identity": setup.identity},
@@ -142,7 +142,7 @@ class Runner:
         source = open_source(request.source, request.input)
         source.threads = self._decoder_threads(index)
         chain = Chain(
-            request.stages, source.format, self.setup.output.format, self.setup.device, request.input.transfer, 1
+            request.stages, source.format, self.setup.output.format, self.setup.device, self.setup.transfer, 1
         )  # fmt: skip
         reader = FrameReader(source, index, sum(sum(stage.window()) for stage in request.stages))
         analysis = Analysis(job.plan, edits, index, chain, reader.read)
@@ -170,7 +170,7 @@ class Runner:
                 "frames": [segment.start, segment.end, int(index.pts[segment.start]), int(index.pts[segment.end - 1])],
                 "shots": [[shot.start, shot.end, list(values[shot.number])] for shot in touched],
                 "stages": stage_facts(setup.request.stages),
-                "input": [setup.request.input.transfer, str(setup.request.input.fps), setup.request.input.hold],
+                "input": [setup.transfer, str(setup.request.input.fps), setup.request.input.hold],
                 "output": setup.output.describe(),
                 "device": [setup.device.torch_device.type, setup.device.precision, torch.__version__],
                 "restore": __version__,
@@ -200,8 +200,8 @@ class Runner:
         if not todo:
             return 0
         task = RenderTask(
-            setup.request.source, setup.request.input, setup.request.stages, setup.device, setup.request.batch,
-            setup.output, index, self._decoder_threads(index), first,
+            setup.request.source, setup.request.input, setup.request.stages, setup.device, setup.transfer,
+            setup.request.batch,            setup.output, index, self._decoder_threads(index), first,
         )  # fmt: skip
 
         def on_entry(entry: Entry) -> None:

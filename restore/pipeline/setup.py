@@ -14,11 +14,12 @@ from restore.errors import DiskFullError, OptionError, OutputError, OutputExists
 from restore.frames import VideoFormat
 from restore.media.codecs import EncoderSettings, encoder_settings
 from restore.media.mux import check_streams
-from restore.media.open import PictureOutput, identity, is_picture_output, picture_output, probe
+from restore.media.open import identity, probe
 from restore.media.options import InputOptions, OutputOptions
+from restore.media.picture_output import PictureOutput, is_picture_output, picture_output
 from restore.media.probe import SourceInfo, StreamInfo
 from restore.pipeline.contract import Device, Stage
-from restore.pipeline.job import default_folder
+from restore.pipeline.job import Job, default_folder
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,15 @@ class Setup:
     folder: Path
 
     @property
+    def transfer(self) -> str:
+        """Scale of the source's samples, asked for or by its tags."""
+        asked = self.request.input.transfer
+        if asked != "auto":
+            return asked
+        tagged = self.info.format.color.transfer
+        return tagged if tagged in ("linear", "log") else "display"
+
+    @property
     def film(self) -> EncoderSettings | None:
         """How the film is encoded; None when pictures are written."""
         return self.output if isinstance(self.output, EncoderSettings) else None
@@ -76,7 +86,7 @@ def prepare(request: Request, choose: Callable[[int, bool], Device]) -> Setup:
     copied: tuple[StreamInfo, ...] = ()
     output: EncoderSettings | PictureOutput
     if is_picture_output(request.output):
-        output = picture_output(request.output, formats[-1], info, request.options)
+        output = picture_output(request.output, formats[-1], info, request.input, request.options)
     else:
         hdr = (info.mastering_display, info.content_light)
         output = encoder_settings(request.output, formats[-1], request.options, hdr)
@@ -84,7 +94,7 @@ def prepare(request: Request, choose: Callable[[int, bool], Device]) -> Setup:
     device = choose(info.format.pixel.depth, request.options.master)
     folder = request.work_dir or default_folder(request.output)
     return Setup(
-        request, info, identity(request.source, info), device, tuple(formats), output, copied, audio, folder
+        request, info, identity(request.source, request.input), device, tuple(formats), output, copied, audio, folder
     )  # fmt: skip
 
 
@@ -114,13 +124,14 @@ def _check_output(request: Request, info: SourceInfo) -> None:
         raise OutputError(f"{parent}: no right to write there; check the folder's permissions")
 
 
-def check_existing(setup: Setup, owned: bool) -> None:
+def check_existing(setup: Setup, job: Job) -> None:
     """Refuse to replace a file that is not this job's own. Raises OutputExistsError."""
     output = setup.request.output
+    existing: Path | None
     if isinstance(setup.output, PictureOutput):
-        existing = setup.output.first_existing(setup.folder)
+        existing = None if job.journal().entries else setup.output.first_existing()
     else:
-        existing = output if output.exists() and not owned else None
+        existing = output if output.exists() and not job.owns_output(output) else None
     if existing is not None and not setup.request.overwrite:
         raise OutputExistsError(f"{existing}: exists already and was not made by this job; add --overwrite to replace it")
 
