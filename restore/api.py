@@ -167,7 +167,9 @@ def _listed(shot: Shot, index: FrameIndex) -> ListedShot:
     origin = int(index.pts[0])
     end = int(index.pts[shot.end]) if shot.end < len(index) else index.end_pts
     base = index.time_base
-    return ListedShot(shot.number, shot.start, shot.end, (int(index.pts[shot.start]) - origin) * base, (end - origin) * base)
+    return ListedShot(
+        shot.number, shot.start, shot.end, (int(index.pts[shot.start]) - origin) * base, (end - origin) * base
+    )
 
 
 def apply(
@@ -220,7 +222,9 @@ def apply(
         for number in range(count):
             places = range(number - before, number + after + 1)
             valid = tuple(0 <= place < count for place in places)
-            window = torch.stack([pixels[place] if ok else torch.zeros_like(pixels[0]) for place, ok in zip(places, valid, strict=True)])
+            window = torch.stack(
+                [pixels[place] if ok else torch.zeros_like(pixels[0]) for place, ok in zip(places, valid, strict=True)]
+            )
             batch = FrameBatch(window, tuple(places), slice(before, before + 1), valid, 0, format)
             result = built.process(batch, values)
             if isinstance(result, tuple):

@@ -22,8 +22,8 @@ _Model = TypeVar("_Model", bound=BaseModel)
 class Recipe:
     """Stages in order, and how to read the source and write the output.
 
-        Recipe.of("upscale", scale=2)
-        Recipe.load("film.toml")
+    Recipe.of("upscale", scale=2)
+    Recipe.load("film.toml")
     """
 
     stages: tuple[tuple[str, StageOptions], ...]

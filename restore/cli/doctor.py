@@ -39,12 +39,12 @@ def examine() -> dict[str, Any]:
         try:
             Codec(spec.encoder, "w")
             encoders[name] = "yes"
-        except Exception:  # noqa: BLE001 - any failure means it is not there
+        except Exception:
             encoders[name] = "missing"
             problems.append(f"encoder {spec.encoder} is not in this build of PyAV: reinstall av from its wheel")
-    for spec in zoo.list_models():
-        if spec.bundled and zoo.resolve(spec.id).path is None:
-            problems.append(f"the bundled network {spec.id} is missing: reinstall restore")
+    for model in zoo.list_models():
+        if model.bundled and zoo.resolve(model.id).path is None:
+            problems.append(f"the bundled network {model.id} is missing: reinstall restore")
     cache = cache_dir()
     writable = os.access(cache if cache.exists() else _existing(cache), os.W_OK)
     if not writable:

@@ -63,8 +63,12 @@ def with_io(recipe: Recipe, values: dict[str, Any]) -> Recipe:
     from pydantic import ValidationError
 
     try:
-        read = InputOptions.model_validate({**recipe.input.model_dump(exclude_unset=True), **given(InputOptions, values)})
-        write = OutputOptions.model_validate({**recipe.output.model_dump(exclude_unset=True), **given(OutputOptions, values)})
+        read = InputOptions.model_validate(
+            {**recipe.input.model_dump(exclude_unset=True), **given(InputOptions, values)}
+        )
+        write = OutputOptions.model_validate(
+            {**recipe.output.model_dump(exclude_unset=True), **given(OutputOptions, values)}
+        )
     except ValidationError as error:
         raise OptionError(f"--{first_problem(error).replace('_', '-')}") from None
     return Recipe(recipe.stages, read, write)
@@ -128,7 +132,9 @@ class _Voice:
             return
         self._line(f"{facts['source']['text']} → {facts['output']['text']}", bold=True)
         for stage in facts["stages"]:
-            self._line(f"  {stage['name']}: {stage['size'][0]}x{stage['size'][1]}, {', '.join(stage['models']) or 'no network'}")
+            self._line(
+                f"  {stage['name']}: {stage['size'][0]}x{stage['size'][1]}, {', '.join(stage['models']) or 'no network'}"
+            )
         self._line(f"  {facts['device']}, {facts['precision']}; job folder {facts['job']}")
         for note in facts["notes"]:
             self._line(f"  note: {note}", fg="yellow")
@@ -137,7 +143,9 @@ class _Voice:
     def progress(self) -> Iterator[Callable[[Progress], None]]:
         """A reporter for `restore.run`."""
         if self.as_json:
-            yield lambda progress: self._event(**{"kind": "progress", **{k: v for k, v in progress.as_json().items() if k != "event"}})
+            yield lambda progress: self._event(
+                **{"kind": "progress", **{k: v for k, v in progress.as_json().items() if k != "event"}}
+            )
             return
         if self.quiet:
             yield lambda progress: None
@@ -162,10 +170,15 @@ class _Voice:
         if result.unchanged:
             self._line(f"{result.output}: is up to date, nothing to do", fg="green")
         else:
-            self._line(f"{result.output}: {result.frames} frames, {result.rendered} rendered now, in {format_duration(result.seconds)}", fg="green")
+            self._line(
+                f"{result.output}: {result.frames} frames, {result.rendered} rendered now, in {format_duration(result.seconds)}",
+                fg="green",
+            )
         for found in result.damaged:
             what = f"{found.frames} corrupt frames" if found.frames else "missing frames"
-            click.echo(f"restore: damaged source: {format_time(found.start)} to {format_time(found.end)}: {what}", err=True)
+            click.echo(
+                f"restore: damaged source: {format_time(found.start)} to {format_time(found.end)}: {what}", err=True
+            )
 
 
 def describe(setup: Setup) -> dict[str, Any]:
@@ -180,7 +193,11 @@ def describe(setup: Setup) -> dict[str, Any]:
     encoder = f"{encoding.get('encoder', encoding.get('container'))} {last.pixel.name}"
     return {
         "source": {"path": info.path, "text": source, "frames": info.frame_count},
-        "output": {"path": str(setup.request.output), "text": f"{setup.request.output.name} ({last.width}x{last.height}, {encoder})", **encoding},
+        "output": {
+            "path": str(setup.request.output),
+            "text": f"{setup.request.output.name} ({last.width}x{last.height}, {encoder})",
+            **encoding,
+        },
         "stages": stages,
         "streams": [str(stream) for stream in setup.copied],
         "device": str(setup.device.torch_device),
@@ -213,7 +230,9 @@ class _PlainProgress:
 
         finished = progress.total is not None and progress.done >= progress.total
         now = time.monotonic()
-        if (progress.phase == self._last[1] and not finished and now - self._last[0] < self._EVERY) or not progress.done:
+        if (
+            progress.phase == self._last[1] and not finished and now - self._last[0] < self._EVERY
+        ) or not progress.done:
             return
         self._last = (now, progress.phase)
         click.echo(progress_line(progress), err=True)
@@ -232,7 +251,8 @@ def progress_line(progress: Progress) -> str:
 @contextmanager
 def _rich_progress() -> Iterator[Callable[[Progress], None]]:
     from rich.console import Console
-    from rich.progress import BarColumn, Progress as Bar, TaskID, TextColumn
+    from rich.progress import BarColumn, TaskID, TextColumn
+    from rich.progress import Progress as Bar
 
     columns = (TextColumn("{task.description:14}"), BarColumn(), TextColumn("{task.fields[words]}"))
     with Bar(*columns, console=Console(stderr=True), transient=False) as bar:

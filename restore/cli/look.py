@@ -102,7 +102,9 @@ def shots(source: str, work_dir: Path | None, as_json: bool, **values: Any) -> N
         return
     for shot in found:
         frames = shot.end_frame - shot.start_frame
-        click.echo(f"{shot.number:5}  {format_time(shot.start)} to {format_time(shot.end)}  frames {shot.start_frame} to {shot.end_frame - 1} ({frames})")
+        click.echo(
+            f"{shot.number:5}  {format_time(shot.start)} to {format_time(shot.end)}  frames {shot.start_frame} to {shot.end_frame - 1} ({frames})"
+        )
 
 
 @click.command(short_help="Delete a job's rendered segments, or all of it.")

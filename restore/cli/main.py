@@ -96,7 +96,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if os.environ.get("RESTORE_DEBUG"):
             raise
         words = " ".join(str(error).split())[:300]
-        return _say(f"internal error: {type(error).__name__}: {words} (RESTORE_DEBUG=1 shows where; please report it)", 1)
+        return _say(
+            f"internal error: {type(error).__name__}: {words} (RESTORE_DEBUG=1 shows where; please report it)", 1
+        )
 
 
 def _say(message: str, status: int) -> int:

@@ -29,7 +29,12 @@ def _bare(annotation: Any) -> Any:
 def _number_type(field: FieldInfo, kind: type) -> click.ParamType:
     bounds: dict[str, Any] = {}
     for mark in field.metadata:
-        for name, target, is_open in (("ge", "min", None), ("gt", "min", "min_open"), ("le", "max", None), ("lt", "max", "max_open")):
+        for name, target, is_open in (
+            ("ge", "min", None),
+            ("gt", "min", "min_open"),
+            ("le", "max", None),
+            ("lt", "max", "max_open"),
+        ):
             if getattr(mark, name, None) is not None:
                 bounds[target] = getattr(mark, name)
                 if is_open and kind is float:
@@ -50,7 +55,11 @@ def option_for(name: str, field: FieldInfo) -> click.Option:
     if get_origin(kind) is tuple:
         return click.Option(names, multiple=True, type=int, metavar="NUMBER", help=help_text)
     if field.default not in (None, ()) and not isinstance(field.default, bool):
-        help_text = f"{help_text} [default: {field.default:g}]" if isinstance(field.default, float) else f"{help_text} [default: {field.default}]"
+        help_text = (
+            f"{help_text} [default: {field.default:g}]"
+            if isinstance(field.default, float)
+            else f"{help_text} [default: {field.default}]"
+        )
     if get_origin(kind) is Literal:
         return click.Option(names, type=click.Choice([str(value) for value in get_args(kind)]), help=help_text)
     if kind in (int, float):

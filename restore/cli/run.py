@@ -55,7 +55,13 @@ run = _ChainCommand(
     groups=[
         (
             "Recipe",
-            [click.Option(["--recipe", "recipe_path"], type=click.Path(path_type=Path), help="A TOML file; see docs/recipe.md.")],
+            [
+                click.Option(
+                    ["--recipe", "recipe_path"],
+                    type=click.Path(path_type=Path),
+                    help="A TOML file; see docs/recipe.md.",
+                )
+            ],
         ),
         *io_groups(),
     ],

@@ -70,7 +70,9 @@ _ALIASES = {
     "h264": "x264", "h265": "x265", "hevc": "x265", "svtav1": "av1", **{spec.encoder: name for name, spec in CODECS.items()},
 }  # fmt: skip
 
-ACROSS_SEGMENTS = frozenset({"b", "b:v", "maxrate", "bufsize", "minrate", "pass", "flags", "rc", "vbv-maxrate", "abr", "2pass"})
+ACROSS_SEGMENTS = frozenset(
+    {"b", "b:v", "maxrate", "bufsize", "minrate", "pass", "flags", "rc", "vbv-maxrate", "abr", "2pass"}
+)
 """Encoder options that need to see the whole film: a film is encoded in independent segments."""
 
 
@@ -158,8 +160,12 @@ def _spec_of(options: OutputOptions, container: str, pixel: PixelFormat) -> Code
         try:
             Codec(name, "w")
         except (av.FFmpegError, ValueError):
-            raise FormatError(f"--codec {name}: no such encoder; known: {', '.join(CODECS)}, and FFmpeg's own names") from None
-        spec = CodecSpec(name, frozenset(CONTAINERS.values()), "cq" if name.endswith("_nvenc") else None, "19", even=True)
+            raise FormatError(
+                f"--codec {name}: no such encoder; known: {', '.join(CODECS)}, and FFmpeg's own names"
+            ) from None
+        spec = CodecSpec(
+            name, frozenset(CONTAINERS.values()), "cq" if name.endswith("_nvenc") else None, "19", even=True
+        )
     if options.master and not spec.lossless:
         raise FormatError(f"--master is lossless FFV1: leave out --codec {options.codec}")
     if container not in spec.containers:
@@ -197,7 +203,9 @@ def choose_pixel(source: PixelFormat, available: Iterable[PixelFormat], lossless
             return None
         if pixel.model != wanted.model and not (wanted.model == "gray" and pixel.model == "yuv"):
             return None
-        if wanted.model == "yuv" and any(have > want for have, want in zip(pixel.chroma_shift, wanted.chroma_shift, strict=True)):
+        if wanted.model == "yuv" and any(
+            have > want for have, want in zip(pixel.chroma_shift, wanted.chroma_shift, strict=True)
+        ):
             return None
         extra = sum(abs(a - b) for a, b in zip(pixel.chroma_shift, wanted.chroma_shift, strict=True))
         if wanted.model == "gray":
@@ -223,9 +231,13 @@ def _pick(spec: CodecSpec, fmt: VideoFormat, options: OutputOptions) -> tuple[Pi
     else:
         picked = choose_pixel(fmt.pixel, available, spec.lossless)
     if picked is None and fmt.pixel.alpha:
-        raise FormatError(f"{spec.encoder} has no transparency: use --codec prores or ffv1, or drop it with --pix-fmt yuv444p")
+        raise FormatError(
+            f"{spec.encoder} has no transparency: use --codec prores or ffv1, or drop it with --pix-fmt yuv444p"
+        )
     if picked is None:
-        raise FormatError(f"{spec.encoder} cannot hold {fmt.pixel.name} without loss: use --codec ffv1 (.mkv), or --pix-fmt")
+        raise FormatError(
+            f"{spec.encoder} cannot hold {fmt.pixel.name} without loss: use --codec ffv1 (.mkv), or --pix-fmt"
+        )
     sx, sy = picked.chroma_shift
     if spec.even and picked.model == "yuv" and (fmt.width % (1 << sx) or fmt.height % (1 << sy)):
         full = replace(picked, chroma_shift=(0, 0))

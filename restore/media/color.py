@@ -224,7 +224,10 @@ def convert_color(rgb: torch.Tensor, source: ColorInfo, target: ColorInfo) -> to
 
 
 # Slope at black, threshold in linear light, scale, offset, exponent: IEC 61966-2-1 and BT.709.
-_CURVES = {"iec61966-2-1": (12.92, 0.0031308, 1.055, 2.4), "bt709": (4.5, 0.018053968510807, 1.099296826809442, 1 / 0.45)}
+_CURVES = {
+    "iec61966-2-1": (12.92, 0.0031308, 1.055, 2.4),
+    "bt709": (4.5, 0.018053968510807, 1.099296826809442, 1 / 0.45),
+}
 
 
 def _curve(transfer: str) -> tuple[float, float, float, float]:
@@ -242,7 +245,9 @@ def _to_curve(linear: torch.Tensor, transfer: str) -> torch.Tensor:
 def _to_linear(values: torch.Tensor, transfer: str) -> torch.Tensor:
     slope, threshold, scale, exponent = _curve(transfer)
     size = values.abs()
-    return values.sign() * torch.where(size < threshold * slope, size / slope, ((size + scale - 1) / scale).pow(exponent))
+    return values.sign() * torch.where(
+        size < threshold * slope, size / slope, ((size + scale - 1) / scale).pow(exponent)
+    )
 
 
 def encode_transfer(values: torch.Tensor, transfer: str) -> torch.Tensor:

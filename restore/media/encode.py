@@ -14,6 +14,7 @@ from base64 import b64decode, b64encode
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -59,7 +60,9 @@ class SegmentEncoder:
 
     def write(self, frame: Frame) -> None:
         """Encode one frame; pts must rise."""
-        picture = to_frame(frame.planes, self.settings.format.pixel, self.settings.format.width, self.settings.format.height)
+        picture = to_frame(
+            frame.planes, self.settings.format.pixel, self.settings.format.width, self.settings.format.height
+        )
         if picture.format.name != self.settings.av_format:
             picture = picture.reformat(format=self.settings.av_format)
         picture.pts = frame.pts
@@ -73,7 +76,7 @@ class SegmentEncoder:
         for packet in self._context.encode(picture):
             self._store(packet)
 
-    def _store(self, packet: av.Packet) -> None:
+    def _store(self, packet: av.Packet[Any]) -> None:
         if packet.pts is None:
             raise OutputError(f"{self.path}: encoder {self.settings.encoder} returned a packet without a time")
         data = bytes(packet)

@@ -56,7 +56,9 @@ def check_streams(
     info: SourceInfo, container: str, options: OutputOptions, audio: Sequence[Path] = ()
 ) -> tuple[StreamInfo, ...]:
     """Which streams will be carried over. Raises FormatError naming the first one that the container cannot hold."""
-    kept = [s for s in info.streams if s.index not in options.skip_streams and s.codec != "tmcd" and not _is_timecode(s)]
+    kept = [
+        s for s in info.streams if s.index not in options.skip_streams and s.codec != "tmcd" and not _is_timecode(s)
+    ]
     if audio:
         kept = [stream for stream in kept if stream.kind != "audio"]
     unknown = set(options.skip_streams) - {stream.index for stream in info.streams}
@@ -84,7 +86,9 @@ def check_streams(
                 raise SourceError(f"{path}: has no sound")
             name = container_in.streams.audio[0].codec_context.name
         if name not in supported and not (options.master and name in _LOSSLESS_TO_FLAC):
-            raise FormatError(f"{container} cannot hold {name} sound ({path.name}): name the output .mkv, or convert it first")
+            raise FormatError(
+                f"{container} cannot hold {name} sound ({path.name}): name the output .mkv, or convert it first"
+            )
     return tuple(kept)
 
 
@@ -100,7 +104,7 @@ class _Copier:
     stream: Any
     encoder: Any = None
 
-    def packets(self, packet: av.Packet) -> Iterator[av.Packet]:
+    def packets(self, packet: av.Packet[Any]) -> Iterator[av.Packet[Any]]:
         if self.encoder is None:
             packet.stream = self.stream
             yield packet
@@ -108,17 +112,17 @@ class _Copier:
         for frame in packet.decode():
             yield from self._encoded(self.encoder.encode(frame))
 
-    def flush(self) -> Iterator[av.Packet]:
+    def flush(self) -> Iterator[av.Packet[Any]]:
         if self.encoder is not None:
             yield from self._encoded(self.encoder.encode(None))
 
-    def _encoded(self, packets: Sequence[av.Packet]) -> Iterator[av.Packet]:
+    def _encoded(self, packets: Sequence[av.Packet[Any]]) -> Iterator[av.Packet[Any]]:
         for packet in packets:
             packet.stream = self.stream
             yield packet
 
 
-def join(plan: MuxPlan, on_frame: Callable[[int], None] | None = None) -> None:
+def join(plan: MuxPlan, on_frame: Callable[[], None] | None = None) -> None:
     """Write ``plan.path`` (its caller renames it into place). Raises OutputError, DiskFullError."""
     try:
         _join(plan, on_frame)
@@ -132,7 +136,7 @@ def join(plan: MuxPlan, on_frame: Callable[[int], None] | None = None) -> None:
         raise
 
 
-def _join(plan: MuxPlan, on_frame: Callable[[int], None] | None) -> None:
+def _join(plan: MuxPlan, on_frame: Callable[[], None] | None) -> None:
     tags = {key: value for key, value in plan.info.metadata.items() if key.lower() not in _OWN_TAGS}
     tags.update(plan.metadata)
     options: dict[str, str] = {}
@@ -155,7 +159,7 @@ def _join(plan: MuxPlan, on_frame: Callable[[int], None] | None) -> None:
             _set_chapters(output, source, plan)
             output.start_encoding()
             _check_extradata(video, plan)
-            feeds: list[Iterator[tuple[float, av.Packet]]] = [_video_packets(plan, video, on_frame)]
+            feeds: list[Iterator[tuple[float, av.Packet[Any]]]] = [_video_packets(plan, video, on_frame)]
             if copiers:
                 feeds.append(_copied_packets(source, copiers, plan))
             feeds += [_copied_packets(sound, copier, plan) for (_, sound), copier in zip(sounds, extra, strict=True)]
@@ -166,9 +170,9 @@ def _join(plan: MuxPlan, on_frame: Callable[[int], None] | None) -> None:
                 context.__exit__(None, None, None)
 
 
-def _video_stream(output: av.container.OutputContainer, plan: MuxPlan) -> av.VideoStream:
+def _video_stream(output: av.container.OutputContainer, plan: MuxPlan) -> Any:
     settings = plan.settings
-    stream = output.add_stream(settings.encoder, rate=settings.format.frame_rate)
+    stream: Any = output.add_stream(settings.encoder, rate=settings.format.frame_rate)
     settings.configure(stream.codec_context)
     stream.time_base = settings.format.time_base
     if settings.encoder == "libx265" and settings.container in ("mp4", "mov"):
@@ -195,9 +199,11 @@ def _add_copies(
 ) -> dict[int, _Copier]:
     copiers: dict[int, _Copier] = {}
     for info in plan.copied:
-        template = source.streams[info.index]
+        template: Any = source.streams[info.index]
         if info.kind == "attachment":
-            output.add_attachment(template.name or "attachment", template.mimetype or "application/octet-stream", template.data)
+            output.add_attachment(
+                template.name or "attachment", template.mimetype or "application/octet-stream", template.data
+            )
             continue
         copiers[info.index] = _copier(output, template, plan)
     return copiers
@@ -232,7 +238,7 @@ def _add_sound(
 
 
 def _set_chapters(output: av.container.OutputContainer, source: av.container.InputContainer, plan: MuxPlan) -> None:
-    chapters = []
+    chapters: list[Any] = []
     for chapter in source.chapters():
         base = chapter["time_base"] or Fraction(1, 1000)
         start, end = chapter["start"] * base, chapter["end"] * base
@@ -247,8 +253,8 @@ def _set_chapters(output: av.container.OutputContainer, source: av.container.Inp
 
 
 def _video_packets(
-    plan: MuxPlan, video: av.VideoStream, on_frame: Callable[[int], None] | None
-) -> Iterator[tuple[float, av.Packet]]:
+    plan: MuxPlan, video: av.VideoStream, on_frame: Callable[[], None] | None
+) -> Iterator[tuple[float, av.Packet[Any]]]:
     base = plan.settings.format.time_base
     offset = round(plan.shift / base)
     pts, reorder = plan.pts, plan.reorder
@@ -274,14 +280,14 @@ def _video_packets(
             yield float((dts - offset) * base), packet
             written += 1
             if on_frame is not None:
-                on_frame(written)
+                on_frame()
     if written != len(pts):
         raise OutputError(f"{plan.path}: the segments hold {written} frames instead of {len(pts)}; run again")
 
 
 def _copied_packets(
     source: av.container.InputContainer, copiers: dict[int, _Copier], plan: MuxPlan
-) -> Iterator[tuple[float, av.Packet]]:
+) -> Iterator[tuple[float, av.Packet[Any]]]:
     last = 0.0
     streams = [source.streams[index] for index in copiers]
     packets = source.demux(streams)

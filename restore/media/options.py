@@ -18,7 +18,9 @@ class InputOptions(BaseModel):
         description="Frame rate of a sequence of pictures: 24, 23.976 or 24000/1001. "
         "Needed unless the pictures' headers say it.",
     )
-    audio: str | None = Field(None, description="Sound file to go with a sequence of pictures (or instead of a film's own).")
+    audio: str | None = Field(
+        None, description="Sound file to go with a sequence of pictures (or instead of a film's own)."
+    )
     hold: bool = Field(False, description="Fill gaps in the numbering of a sequence by holding the picture before.")
     progressive: bool = Field(False, description="Treat the source as progressive, whatever its flags say.")
     transfer: Literal["auto", "display", "linear", "log"] = Field(
@@ -66,7 +68,9 @@ class OutputOptions(BaseModel):
         "Chosen by the output's name and depth if not given.",
     )
     crf: float | None = Field(None, ge=0, le=63, description="Constant quality; lower is better and larger.")
-    preset: str | None = Field(None, description="Speed against size, in the encoder's own words (medium, slow, 6, ...).")
+    preset: str | None = Field(
+        None, description="Speed against size, in the encoder's own words (medium, slow, 6, ...)."
+    )
     pix_fmt: str | None = Field(None, description="Pixel format of the output, as FFmpeg names it (yuv420p10le, ...).")
     encoder_options: dict[str, str] = Field(
         default_factory=dict, description="Further options for the encoder, key=value; may be repeated."
@@ -76,7 +80,10 @@ class OutputOptions(BaseModel):
         "source", description="Keep the source's matrix and primaries, or convert to BT.709."
     )
     threads: int | None = Field(
-        None, ge=1, le=64, description="Encoder threads, fixed for the whole job because some encoders' bytes depend on them."
+        None,
+        ge=1,
+        le=64,
+        description="Encoder threads, fixed for the whole job because some encoders' bytes depend on them.",
     )
     quality: int = Field(95, ge=1, le=100, description="Quality of JPEG and WebP pictures.")
     skip_streams: tuple[int, ...] = Field((), description="Streams of the source, by number, to leave out.")

@@ -114,7 +114,9 @@ def picture_output(
             raise FormatError(f"{flag} is for films; {path.name} is a picture")
     single = not is_sequence(path)
     if single and info.kind != "picture" and info.frame_count != 1:
-        raise FormatError(f"{path.name}: is one picture, and the source has many; name a pattern like frame_%06d{path.suffix}")
+        raise FormatError(
+            f"{path.name}: is one picture, and the source has many; name a pattern like frame_%06d{path.suffix}"
+        )
     depth = _asked_depth(options)
     pixel, color = output_format(path, format.pixel, format.color, depth)
     if color.transfer == "linear" and not pixel.is_float:
@@ -129,7 +131,9 @@ def picture_output(
             start = getattr(source, "start_number", 1)
     if info.format.color.transfer != color.transfer or options.output_color != "source":
         metadata = metadata.without_color()
-    result = PictureOutput(str(path), replace(format, pixel=pixel, color=color), start, metadata, options.quality, single)
+    result = PictureOutput(
+        str(path), replace(format, pixel=pixel, color=color), start, metadata, options.quality, single
+    )
     if not single:
         result._sequence()  # says now what it cannot hold
     return result
@@ -142,5 +146,3 @@ def _asked_depth(options: OutputOptions) -> int | None:
         return PixelFormat.parse(options.pix_fmt).depth
     except ValueError:
         raise FormatError(f"--pix-fmt {options.pix_fmt}: for pictures, name a planar format like gbrp16le") from None
-
-

@@ -89,7 +89,9 @@ def opened(path: Path) -> Iterator[InputContainer]:
     if not path.exists():
         raise SourceNotFoundError(f"{path}: no such file")
     if path.is_dir():
-        raise SourceError(f"{path}: is a folder without pictures; give a film, a picture or a pattern like scan_%06d.dpx")
+        raise SourceError(
+            f"{path}: is a folder without pictures; give a film, a picture or a pattern like scan_%06d.dpx"
+        )
     if path.stat().st_size == 0:
         raise SourceError(f"{path}: is empty (0 bytes)")
     try:

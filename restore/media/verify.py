@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-import av
-
 from restore.errors import OutputError
 from restore.media.mux import MuxPlan
 from restore.media.probe import opened
@@ -34,14 +32,14 @@ def verify(plan: MuxPlan) -> None:
 
 def _check_times(plan: MuxPlan, times: list[int], base: Fraction) -> None:
     if len(times) != len(plan.pts):
-        raise OutputError(f"{plan.path}: holds {len(times)} frames instead of {len(plan.pts)}; run the same command again")
+        raise OutputError(
+            f"{plan.path}: holds {len(times)} frames instead of {len(plan.pts)}; run the same command again"
+        )
     own = plan.settings.format.time_base
     # A muxer may move the whole film (a sound that starts before zero, in Matroska); never a frame against another.
     moved = times[0] * base - (plan.pts[0] * own - plan.shift)
     for got, pts in zip(times, plan.pts, strict=True):
         if abs(got * base - moved - (pts * own - plan.shift)) > base:
-            raise OutputError(f"{plan.path}: a frame of pts {pts} lies at {float(got * base):.4f} s; run the same command again")
-
-
-__all__ = ["verify"]
-_ = av
+            raise OutputError(
+                f"{plan.path}: a frame of pts {pts} lies at {float(got * base):.4f} s; run the same command again"
+            )

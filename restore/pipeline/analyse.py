@@ -43,7 +43,8 @@ class Analysis:
         """What the findings of one analyzer depend on: its stage, and all that shapes what reaches it."""
         stages = self.chain.stages[: place + 1]
         facts = [
-            [stage.name, stage.version, stage.options.effective(), stage.weights(), list(stage.window())] for stage in stages
+            [stage.name, stage.version, stage.options.effective(), stage.weights(), list(stage.window())]
+            for stage in stages
         ]
         return digest({"stages": facts, "values": list(values[:place]), "transfer": self.chain.converter.transfer})
 

@@ -118,7 +118,9 @@ class Chain:
         for stage in reversed(stages):
             window = stage.window()
             last = needed[0]
-            needed.insert(0, range(max(shot.start, last.start - window.before), min(shot.end, last.stop + window.after)))
+            needed.insert(
+                0, range(max(shot.start, last.start - window.before), min(shot.end, last.stop + window.after))
+            )
         return needed
 
     def render(

@@ -113,7 +113,7 @@ class Stage(ABC, Generic[Options]):
         """Context needed; never crosses a cut."""
         return Window()
 
-    def check(self, format: VideoFormat) -> None:  # noqa: B027 - optional
+    def check(self, format: VideoFormat) -> None:
         """Raise OptionError or SourceError if frames of this format cannot be worked on."""
 
     def output_format(self, format: VideoFormat) -> VideoFormat:
@@ -142,7 +142,7 @@ class Stage(ABC, Generic[Options]):
         result = self.process(batch, values)
         return result[0] if isinstance(result, tuple) else result
 
-    def close(self) -> None:  # noqa: B027 - optional
+    def close(self) -> None:
         """Let go of weights and memory."""
 
     def __enter__(self) -> Stage[Options]:

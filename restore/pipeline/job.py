@@ -43,7 +43,9 @@ class Job:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             self._lock.close()
-            raise JobBusyError(f"{self.folder}: another process is working on this job; wait for it, or stop it") from None
+            raise JobBusyError(
+                f"{self.folder}: another process is working on this job; wait for it, or stop it"
+            ) from None
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -78,9 +78,7 @@ class _Listing:
         self.index().save(partial)
 
 
-def list_frames(
-    source: Source, plan: Plan, meter: Meter, check: Callable[[], None], name: str
-) -> FrameIndex:
+def list_frames(source: Source, plan: Plan, meter: Meter, check: Callable[[], None], name: str) -> FrameIndex:
     """List the film into the plan folder, with its shots. `check` raises when the run is to stop.
 
     A damaged source is listed again with one decoder thread, and read so ever after: what a decoder makes up for

@@ -147,7 +147,9 @@ class Converter:
 
     def download(self, pictures: Sequence[Picture], target: VideoFormat) -> list[Frame]:
         """Pictures to frames in the output's planes; native planes that already fit are copied untouched."""
-        untouched = [p.rgb is None and p.format.pixel == target.pixel and p.format.color == target.color for p in pictures]
+        untouched = [
+            p.rgb is None and p.format.pixel == target.pixel and p.format.color == target.color for p in pictures
+        ]
         if all(untouched):
             return [Frame(p.pts, self._with_alpha(_to_numpy(p.planes or ()), p, target), p.corrupt) for p in pictures]
         if len({tuple(p.rgb.shape) if p.rgb is not None else None for p in pictures}) > 1 or any(untouched):

@@ -118,7 +118,9 @@ class Plan:
             cuts.discard(_edit_frame(time, rate, index, origin))
         cuts.update(_edit_frame(time, rate, index, origin) for time in edits.cuts.add)
         borders = sorted({0, *(cut for cut in cuts if 0 < cut < len(index)), len(index)})
-        return [Shot(number, first, stop) for number, (first, stop) in enumerate(zip(borders, borders[1:], strict=False))]
+        return [
+            Shot(number, first, stop) for number, (first, stop) in enumerate(zip(borders, borders[1:], strict=False))
+        ]
 
     def load_shot(self, shot: Shot) -> dict[str, Any]:
         """Findings so far: ``{"frames": [start, end], "stages": {stage key: {"by": ..., "values": {...}}}}``."""

@@ -27,7 +27,7 @@ class Prefetch(Generic[Item]):
             for item in self._iterator:
                 if not self._put(item):
                     return
-        except BaseException as error:  # noqa: BLE001 - handed to the reader
+        except BaseException as error:
             self._error = error
         finally:
             close = getattr(self._iterator, "close", None)
@@ -85,7 +85,7 @@ class Drain(Generic[Item]):
             if self._error is None:
                 try:
                     self._consume(item)  # type: ignore[arg-type]
-                except BaseException as error:  # noqa: BLE001 - handed to the writer
+                except BaseException as error:
                     self._error = error
 
     def put(self, item: Item) -> None:

@@ -16,7 +16,6 @@ from restore import __version__
 from restore.errors import CancelledError, OptionError, PlanError
 from restore.frames import Shot
 from restore.media.codecs import EncoderSettings
-from restore.media.encode import read_segment
 from restore.media.mux import MuxPlan, join
 from restore.media.open import open_source
 from restore.media.verify import verify
@@ -246,7 +245,13 @@ class Runner:
             journal.path.unlink(missing_ok=True)
 
     def _join(
-        self, settings: EncoderSettings, journal: Journal, index: FrameIndex, works: Sequence[Work], first: int, stop: int
+        self,
+        settings: EncoderSettings,
+        journal: Journal,
+        index: FrameIndex,
+        works: Sequence[Work],
+        first: int,
+        stop: int,
     ) -> None:
         setup = self.setup
         output = setup.request.output
@@ -270,8 +275,13 @@ class Runner:
             lossless_audio=setup.request.options.master,
             metadata=self._label(),
         )
+
+        def on_frame() -> None:
+            meter.add()
+            self.check()
+
         try:
-            join(plan, lambda done: (setattr(meter, "done", done - 1), meter.add(), self.check())[0])
+            join(plan, on_frame)
             verify(plan)
             with part.open("rb+") as file:
                 os.fsync(file.fileno())
@@ -295,6 +305,3 @@ class Runner:
 
 def _as_json(found: DamagedRange) -> dict[str, Any]:
     return {"start": float(found.start), "end": float(found.end), "frames": found.frames, "kind": found.kind}
-
-
-__all__ = ["JobResult", "Runner", "read_segment"]

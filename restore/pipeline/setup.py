@@ -133,14 +133,18 @@ def check_existing(setup: Setup, job: Job) -> None:
     else:
         existing = output if output.exists() and not job.owns_output(output) else None
     if existing is not None and not setup.request.overwrite:
-        raise OutputExistsError(f"{existing}: exists already and was not made by this job; add --overwrite to replace it")
+        raise OutputExistsError(
+            f"{existing}: exists already and was not made by this job; add --overwrite to replace it"
+        )
 
 
 def bytes_of_frame(output: EncoderSettings | PictureOutput) -> float:
     """A generous guess of what one encoded frame takes."""
     fmt = output.format
     pixels = fmt.width * fmt.height
-    samples = sum(h * w for h, w in (fmt.pixel.plane_size(p, fmt.width, fmt.height) for p in range(fmt.pixel.plane_count)))
+    samples = sum(
+        h * w for h, w in (fmt.pixel.plane_size(p, fmt.width, fmt.height) for p in range(fmt.pixel.plane_count))
+    )
     encoder = output.encoder if isinstance(output, EncoderSettings) else "ffv1"
     if encoder == "ffv1":
         return samples * fmt.pixel.dtype.itemsize * 0.65

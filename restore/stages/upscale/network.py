@@ -46,7 +46,7 @@ class NetworkRunner:
         self._tile: int | None = None
 
     def _prepare(self, module: nn.Module) -> Apply:
-        module = module.to(self.device, memory_format=torch.channels_last)
+        module = module.to(self.device).to(memory_format=torch.channels_last)
         kind = type(module).__name__
         if self.dtype == torch.float32:
             return module
@@ -56,7 +56,9 @@ class NetworkRunner:
 
             def compact(pixels: torch.Tensor) -> torch.Tensor:
                 features = body(pixels.to(self.dtype)).float()
-                return F.pixel_shuffle(features, factor).add_(F.interpolate(pixels, scale_factor=factor, mode="nearest"))
+                return F.pixel_shuffle(features, factor).add_(
+                    F.interpolate(pixels, scale_factor=factor, mode="nearest")
+                )
 
             return compact
         if kind in ("RRDBNet", "ESRGAN"):
@@ -133,7 +135,9 @@ class NetworkRunner:
         loaded = self.loaded
         tile = pixels.to(self.device)
         count, channels, height, width = tile.shape
-        wanted = [max(loaded.minimum_size, -(-side // loaded.multiple_of) * loaded.multiple_of) for side in (height, width)]
+        wanted = [
+            max(loaded.minimum_size, -(-side // loaded.multiple_of) * loaded.multiple_of) for side in (height, width)
+        ]
         if loaded.square:
             wanted = [max(wanted)] * 2
         tile = F.pad(tile, (0, wanted[1] - width, 0, wanted[0] - height), mode="replicate")

@@ -68,7 +68,9 @@ class Upscale(Stage[UpscaleOptions]):
         """The size must be one that files can hold, and the network one that exists."""
         width, height = self._target(format)
         if max(width, height) > _LARGEST:
-            raise OptionError(f"upscale: {width}x{height} is larger than {_LARGEST} pixels a side; use a smaller --scale")
+            raise OptionError(
+                f"upscale: {width}x{height} is larger than {_LARGEST} pixels a side; use a smaller --scale"
+            )
         self._factor = max(width / format.width, height / format.height)
         told = [name for name in DEGRADATIONS if getattr(self.options, name) is not None]
         if told and not self._network.conditions:
@@ -82,7 +84,13 @@ class Upscale(Stage[UpscaleOptions]):
             return result
         aspect = format.sample_aspect * Fraction(format.width * height, format.height * width)
         return VideoFormat(
-            width, height, result.pixel, result.color, result.time_base, result.frame_rate, aspect.limit_denominator(10000)
+            width,
+            height,
+            result.pixel,
+            result.color,
+            result.time_base,
+            result.frame_rate,
+            aspect.limit_denominator(10000),
         )
 
     def analyzer(self) -> Analyzer | None:
