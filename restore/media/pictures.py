@@ -84,14 +84,14 @@ def read_picture(path: str | os.PathLike[str]) -> Picture:
         if width < 1 or height < 1 or width * height > MAX_PIXELS:
             raise ValueError(f"a picture of {width}x{height}; at most {MAX_PIXELS} pixels are read")
         return read(data)
+    except RestoreError:
+        raise
     except OSError as error:
-        if isinstance(error, RestoreError):
-            raise
         raise SourceError(f"{path}: cannot be read ({error.strerror or error})") from error
-    except (ValueError, MemoryError) as error:
-        if isinstance(error, RestoreError):
-            raise
-        raise SourceError(f"{path}: {error or 'too large for the memory'}") from error
+    except ValueError as error:
+        raise SourceError(f"{path}: {' '.join(str(error).split())}") from error
+    except Exception as error:  # Libraries raise whatever damaged bytes make them stumble over.
+        raise SourceError(f"{path}: damaged, or too large ({' '.join(f'{error}'.split())})") from error
 
 
 def write_picture(

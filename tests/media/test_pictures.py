@@ -179,6 +179,22 @@ def test_jpeg_planes_are_the_coded_ones(tmp_path: Path, subsampling: int, shift:
         assert np.abs(a.astype(int) - b.astype(int)).max() <= 3
 
 
+@pytest.mark.parametrize("name", ["yuv420p", "yuv422p", "yuv444p", "gray", "gbrp"])
+@pytest.mark.parametrize("size", [(1, 1), (1, 2), (3, 1), (17, 33)])
+def test_jpegs_of_any_size(tmp_path: Path, name: str, size: tuple[int, int]) -> None:
+    pixel = PixelFormat.parse(name)
+    shapes = [pixel.plane_size(i, *size) for i in range(pixel.plane_count)]
+    planes = tuple(np.full(shape, 60 + 50 * i, np.uint8) for i, shape in enumerate(shapes))
+    write_picture(tmp_path / "p.jpg", planes, pixel, color_of(pixel))
+    back = read_picture(tmp_path / "p.jpg")
+    assert (back.width, back.height) == size
+    if pixel.model == "rgb":  # written as YCbCr
+        return
+    assert back.pixel == pixel
+    for a, b in zip(back.planes, planes, strict=True):
+        assert np.abs(a.astype(int) - b.astype(int)).max() <= 1
+
+
 def test_gray_rgb_and_progressive_jpegs(tmp_path: Path) -> None:
     image = Image.linear_gradient("L").resize((64, 48))
     image.save(tmp_path / "g.jpg")

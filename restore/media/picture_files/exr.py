@@ -32,6 +32,9 @@ _LAYOUT = """
 _MAGIC = b"\x76\x2f\x31\x01"
 _NOT_PLAIN = 0x1A00
 """Version flags of tiled, deep and multi-part files."""
+_MAX_DEFLATE = 1100
+"""Deflate shrinks to a 1,032nd at best: a chunk said to hold more is damaged, and would only fill the memory."""
+_LARGEST_SCAN = 16384 * 8640
 _CHUNK_LINES = {0: 1, 1: 1, 2: 1, 3: 16, 4: 32, 5: 16, 6: 32, 7: 32, 8: 32, 9: 256}
 """Scan lines a chunk, by compression code: none, RLE, ZIPS, ZIP, PIZ, PXR24, B44, B44A, DWAA, DWAB."""
 # x and y of red, green, blue and white, by H.273 names.
@@ -42,21 +45,16 @@ _CHROMATICITIES = {
 }
 
 
-def size(path: Path) -> tuple[int, int]:
-    """(width, height) of the display window, from the header."""
-    return _sizes(_opened(path, header_only=True).parts[0].header)[0]
-
-
 def read(path: Path) -> Picture:
     """Decode to float32 planes; linear light, as the format demands."""
     _check_chunks(path)
-    for width, height in _sizes(_opened(path, header_only=True).parts[0].header):
+    shown, stored = _sizes(_opened(path, header_only=True).parts[0].header)
+    for width, height in (shown, stored):
         if width < 1 or height < 1 or width * height > MAX_PIXELS:
             raise ValueError(f"a picture of {width}x{height}; at most {MAX_PIXELS} pixels are read")
-    try:
-        return _picture(_opened(path, header_only=False))
-    except (TypeError, AttributeError, KeyError) as error:
-        raise ValueError(f"the header is damaged ({error})") from error
+    if shown[0] * shown[1] > _LARGEST_SCAN and shown[0] * shown[1] > 100 * stored[0] * stored[1]:
+        raise ValueError(f"the header is damaged (it shows {shown[0]}x{shown[1]}, and holds {stored[0]}x{stored[1]})")
+    return _picture(_opened(path, header_only=False))
 
 
 def _sizes(header: dict[str, Any]) -> list[tuple[int, int]]:
@@ -82,14 +80,16 @@ def _check_chunks(path: Path) -> None:
         try:
             (flags,) = struct.unpack_from("<I", data, 4)
             attributes, table = _attributes(data)
-            _, top, _, bottom = struct.unpack("<4i", attributes[b"dataWindow"])
+            left, top, right, bottom = struct.unpack("<4i", attributes[b"dataWindow"])
             lines = _CHUNK_LINES.get(attributes[b"compression"][0])
             if flags & _NOT_PLAIN or lines is None:
                 return
             for index in range(-(-(bottom - top + 1) // lines)):
                 (offset,) = struct.unpack_from("<Q", data, table + 8 * index)
                 line, length = struct.unpack_from("<iI", data, offset)
-                if line != top + index * lines or offset + 8 + length > len(data):
+                shown = min(lines, bottom + 1 - line) * (right + 1 - left)
+                implausible = lines in (1, 16) and 2 * shown > _MAX_DEFLATE * length
+                if line != top + index * lines or offset + 8 + length > len(data) or implausible:
                     raise ValueError("damaged or cut short")
         except (struct.error, KeyError, IndexError, OverflowError) as error:
             raise ValueError("damaged or cut short") from error
@@ -127,11 +127,6 @@ def _picture(file: Any) -> Picture:
     half = all(c.pixels.dtype == np.float16 for c in channels)
     pixel = PixelFormat("gray" if names == ("Y",) else "rgb", 32, alpha=alpha)
     return Picture(planes, pixel, _color(part.header, pixel), _metadata(part.header, half, alpha))
-
-
-def read_metadata(path: Path) -> PictureMetadata:
-    """What the header says, without the pixels."""
-    return _metadata(_opened(path, header_only=True).parts[0].header, half=False, alpha=False)
 
 
 def write(path: Path, picture: Picture) -> None:
