@@ -102,7 +102,7 @@ def run(
         source: a film, a pattern like ``scan_%06d.dpx``, a folder of pictures, or one picture.
         output: where to; its name decides the container.
         recipe: the stages and their options.
-        start, end: render only this part: seconds, a timecode, or frames as ``120f``; the pixels are those of a full run.
+        start, end: render only this part: seconds, a timecode, or frames as ``120f``; pixels are those of a full run.
         work_dir: the job folder; ``OUTPUT.restore`` beside the output if not given.
         overwrite: replace an existing output (this job's own is always replaced).
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``.

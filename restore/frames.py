@@ -161,4 +161,4 @@ class FrameBatch:
     format: VideoFormat
 
     def __len__(self) -> int:
-        return self.core.stop - self.core.start
+        return int(self.core.stop - self.core.start)

@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,17 +27,18 @@ if TYPE_CHECKING:
     from restore.pipeline.setup import Setup
 
 _DAMAGED = 3
+_PRECISIONS = ["auto", "fp32", "bf16", "fp16"]
 
 
 def job_options() -> list[click.Option]:
     """Options of running a job, whatever its stages."""
     return [
-        click.Option(["--start"], metavar="TIME", help="Render from here on: seconds, 1:23.5, 00:01:23:12, or 2004f (frames)."),
+        click.Option(["--start"], metavar="TIME", help="Render from here: seconds, 1:23.5, 00:01:23:12, or 2004f in frames."),
         click.Option(["--end"], metavar="TIME", help="Render up to here, likewise."),
         click.Option(["--overwrite"], is_flag=True, help="Replace an output that this job did not make."),
         click.Option(["--work-dir"], type=click.Path(path_type=Path), help="The job folder. [default: OUTPUT.restore]"),
         click.Option(["--device"], default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, mps."),
-        click.Option(["--precision"], type=click.Choice(["auto", "fp32", "bf16", "fp16"]), default="auto", show_default=True,
+        click.Option(["--precision"], type=click.Choice(_PRECISIONS), default="auto", show_default=True,
                      help="What convolutions compute in; auto is fp32 for sources above 8 bits and masters."),
         click.Option(["--batch"], type=click.IntRange(1, 256), help="Frames a batch; found by measuring if not given."),
         click.Option(["--dry-run"], is_flag=True, help="Check everything, say what would be done, and stop."),
@@ -97,7 +99,7 @@ def _stopping() -> Iterator[threading.Event]:
     """An event that the first Ctrl-C or SIGTERM sets; the second stops at once."""
     stop = threading.Event()
 
-    def handle(number: int, frame: Any) -> None:
+    def handle(*_: Any) -> None:
         if stop.is_set():
             raise KeyboardInterrupt
         stop.set()
@@ -132,9 +134,8 @@ class _Voice:
             return
         self._line(f"{facts['source']['text']} → {facts['output']['text']}", bold=True)
         for stage in facts["stages"]:
-            self._line(
-                f"  {stage['name']}: {stage['size'][0]}x{stage['size'][1]}, {', '.join(stage['models']) or 'no network'}"
-            )
+            width, height = stage["size"]
+            self._line(f"  {stage['name']}: {width}x{height}, {', '.join(stage['models']) or 'no network'}")
         self._line(f"  {facts['device']}, {facts['precision']}; job folder {facts['job']}")
         for note in facts["notes"]:
             self._line(f"  note: {note}", fg="yellow")
@@ -143,12 +144,10 @@ class _Voice:
     def progress(self) -> Iterator[Callable[[Progress], None]]:
         """A reporter for `restore.run`."""
         if self.as_json:
-            yield lambda progress: self._event(
-                **{"kind": "progress", **{k: v for k, v in progress.as_json().items() if k != "event"}}
-            )
+            yield lambda progress: self._event("progress", **asdict(progress))
             return
         if self.quiet:
-            yield lambda progress: None
+            yield lambda _: None
             return
         if not sys.stderr.isatty():
             yield _PlainProgress()
@@ -162,17 +161,22 @@ class _Voice:
 
         if self.as_json:
             self._event(
-                "done", output=str(result.output), job=str(result.folder), frames=result.frames, rendered=result.rendered,
-                seconds=round(result.seconds, 3), unchanged=result.unchanged,
-                damaged=[{"start": float(d.start), "end": float(d.end), "frames": d.frames, "kind": d.kind} for d in result.damaged],
-            )  # fmt: skip
+                "done",
+                output=str(result.output),
+                job=str(result.folder),
+                frames=result.frames,
+                rendered=result.rendered,
+                seconds=round(result.seconds, 3),
+                unchanged=result.unchanged,
+                damaged=[found.as_json() for found in result.damaged],
+            )
             return
         if result.unchanged:
             self._line(f"{result.output}: is up to date, nothing to do", fg="green")
         else:
+            taken = format_duration(result.seconds)
             self._line(
-                f"{result.output}: {result.frames} frames, {result.rendered} rendered now, in {format_duration(result.seconds)}",
-                fg="green",
+                f"{result.output}: {result.frames} frames, {result.rendered} rendered now, in {taken}", fg="green"
             )
         for found in result.damaged:
             what = f"{found.frames} corrupt frames" if found.frames else "missing frames"

@@ -103,7 +103,8 @@ def shots(source: str, work_dir: Path | None, as_json: bool, **values: Any) -> N
     for shot in found:
         frames = shot.end_frame - shot.start_frame
         click.echo(
-            f"{shot.number:5}  {format_time(shot.start)} to {format_time(shot.end)}  frames {shot.start_frame} to {shot.end_frame - 1} ({frames})"
+            f"{shot.number:5}  {format_time(shot.start)} to {format_time(shot.end)}  "
+            f"frames {shot.start_frame} to {shot.end_frame - 1} ({frames})"
         )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import types
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import click
@@ -26,7 +26,7 @@ def _bare(annotation: Any) -> Any:
     return annotation
 
 
-def _number_type(field: FieldInfo, kind: type) -> click.ParamType:
+def _number_type(field: FieldInfo, kind: type) -> click.ParamType[Any]:
     bounds: dict[str, Any] = {}
     for mark in field.metadata:
         for name, target, is_open in (
@@ -102,10 +102,17 @@ def _pair(text: str) -> tuple[str, str]:
 class GroupedCommand(click.Command):
     """A command whose help shows its options under headings."""
 
-    def __init__(self, *args: Any, groups: Iterable[tuple[str, list[click.Option]]], **kwargs: Any) -> None:
+    def __init__(
+        self,
+        name: str,
+        *,
+        groups: Iterable[tuple[str, list[click.Option]]],
+        params: Iterable[click.Parameter],
+        **kwargs: Any,
+    ) -> None:
         self.groups = list(groups)
-        params = [*kwargs.pop("params", []), *(option for _, options in self.groups for option in options)]
-        super().__init__(*args, params=params, **kwargs)
+        every = [*params, *(option for _, options in self.groups for option in options)]
+        super().__init__(name, params=every, **kwargs)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write each group under its heading."""
@@ -115,6 +122,3 @@ class GroupedCommand(click.Command):
             if rows:
                 with formatter.section(title):
                     formatter.write_dl(rows)
-
-
-Callback = Callable[..., Any]

@@ -15,8 +15,8 @@ from restore.stages import options_of, parse_options
 _HELP = {
     "upscale": """Enlarge SOURCE into OUTPUT with a super-resolution network.
 
-    SOURCE is a film, a pattern of pictures (scan_%06d.dpx), a folder of them, or one picture. Sound, subtitles, chapters
-    and everything else a film holds is kept. The job folder OUTPUT.restore remembers what is done: stop and start again
+    SOURCE is a film, a pattern of pictures (scan_%06d.dpx), a folder of them, or one picture. Sound, subtitles,
+    chapters and everything else a film holds is kept. The job folder OUTPUT.restore remembers what is done: stop and start again
     as you like.
 
     \b

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
+from typing import cast
 
 import av
 from av.codec import Codec
@@ -67,7 +68,8 @@ CODECS = {
     "dnxhr": CodecSpec("dnxhd", frozenset({"mov", "matroska"})),
 }  # fmt: skip
 _ALIASES = {
-    "h264": "x264", "h265": "x265", "hevc": "x265", "svtav1": "av1", **{spec.encoder: name for name, spec in CODECS.items()},
+    "h264": "x264", "h265": "x265", "hevc": "x265", "svtav1": "av1",
+    **{spec.encoder: name for name, spec in CODECS.items()},
 }  # fmt: skip
 
 ACROSS_SEGMENTS = frozenset(
@@ -93,7 +95,7 @@ class EncoderSettings:
 
     def open(self) -> VideoCodecContext:
         """A fresh encoder. Raises FormatError when it refuses its settings."""
-        context = VideoCodecContext.create(self.encoder, "w")
+        context = cast(VideoCodecContext, VideoCodecContext.create(self.encoder, "w"))
         self.configure(context)
         context.flags |= av.codec.context.Flags.global_header
         try:
@@ -255,7 +257,7 @@ def _encoder_options(spec: CodecSpec, pixel: PixelFormat, options: OutputOptions
     refused = ACROSS_SEGMENTS & set(options.encoder_options)
     if refused:
         raise FormatError(
-            f"-e {', '.join(sorted(refused))}: needs to see the whole film, which is encoded in independent segments; use --crf"
+            f"-e {', '.join(sorted(refused))}: needs the whole film, which is encoded in independent segments; use --crf"
         )
     settings = dict(spec.options)
     if options.crf is not None and spec.quality is None:

@@ -197,7 +197,8 @@ _D65 = (0.3127, 0.3290)
 def _to_xyz(primaries: str) -> torch.Tensor:
     points = torch.tensor([(x / y, 1.0, (1 - x - y) / y) for x, y in _XYZ_OF[primaries]], dtype=torch.float64).T
     white = torch.tensor([_D65[0] / _D65[1], 1.0, (1 - sum(_D65)) / _D65[1]], dtype=torch.float64)
-    return points * torch.linalg.solve(points, white)
+    scales: torch.Tensor = torch.linalg.solve(points, white)
+    return points * scales
 
 
 def convert_color(rgb: torch.Tensor, source: ColorInfo, target: ColorInfo) -> torch.Tensor:

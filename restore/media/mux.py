@@ -20,10 +20,11 @@ from restore.media.options import OutputOptions
 from restore.media.probe import SourceInfo, StreamInfo, opened
 
 _OWN_TAGS = frozenset({"major_brand", "minor_version", "compatible_brands", "encoder", "duration", "number_of_frames",
-                       "number_of_bytes", "_statistics_writing_app", "_statistics_writing_date_utc", "_statistics_tags", "bps"})  # fmt: skip
+                       "number_of_bytes", "_statistics_writing_app", "_statistics_writing_date_utc",
+                       "_statistics_tags", "bps"})  # fmt: skip
 _ISO_TAGS = frozenset({"title", "artist", "album_artist", "album", "composer", "date", "genre", "copyright", "comment",
-                       "description", "synopsis", "show", "episode_id", "network", "lyrics", "grouping", "creation_time",
-                       "track", "disc", "encoder", "timecode", "location", "make", "model", "keywords"})  # fmt: skip
+                       "description", "synopsis", "show", "episode_id", "network", "lyrics", "grouping",
+                       "creation_time",                       "track", "disc", "encoder", "timecode", "location", "make", "model", "keywords"})  # fmt: skip
 _LOSSLESS_TO_FLAC = frozenset({"pcm_s16le", "pcm_s16be", "pcm_s24le", "pcm_s24be", "pcm_u8"})
 
 
@@ -76,7 +77,7 @@ def check_streams(
             fits = "flac" in supported
         if not fits:
             raise FormatError(
-                f"{container} cannot hold stream {stream}: name the output .mkv, or leave it out with --skip-stream {stream.index}"
+                f"{container} cannot hold stream {stream}: name the output .mkv, or add --skip-stream {stream.index}"
                 if container != "matroska"
                 else f"Matroska cannot hold stream {stream}: leave it out with --skip-stream {stream.index}"
             )

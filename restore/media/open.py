@@ -52,7 +52,7 @@ def probe(name: str, options: InputOptions = InputOptions()) -> SourceInfo:
 
 
 def identity(name: str, options: InputOptions = InputOptions()) -> str:
-    """A hash that changes when the source does: size and time of every file, of a film also its first and last megabyte."""
+    """A hash that changes when the source does: sizes and times, of a film also its first and last megabyte."""
     digest = hashlib.sha256()
     if is_sequence(name) or is_picture(name):
         with open_source(name, options) as source:

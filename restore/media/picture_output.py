@@ -68,7 +68,8 @@ class PictureOutput:
         return {
             "container": Path(self.pattern).suffix.lower()[1:], "pattern": str(Path(self.pattern).absolute()),
             "pixel_format": fmt.pixel.name, "size": [fmt.width, fmt.height], "start_number": self.start_number,
-            "quality": self.quality, "color": [fmt.color.primaries, fmt.color.transfer, fmt.color.matrix, fmt.color.range],
+            "quality": self.quality,
+            "color": [fmt.color.primaries, fmt.color.transfer, fmt.color.matrix, fmt.color.range],
         }  # fmt: skip
 
 

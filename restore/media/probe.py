@@ -18,7 +18,7 @@ from restore.media.planes import planar_format
 from restore.media.tags import complete
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from av.container import InputContainer
 
@@ -116,7 +116,7 @@ def picture_stream(container: InputContainer, path: Path) -> av.VideoStream:
 
 
 def _stream_info(stream: av.stream.Stream) -> StreamInfo:
-    context = stream.codec_context
+    context: Any = stream.codec_context
     codec = context.name if context is not None else stream.metadata.get("mimetype", "unknown")
     details: dict[str, Any] = {}
     if stream.type == "audio" and context is not None:
@@ -138,7 +138,8 @@ def hdr_metadata(frame: av.VideoFrame) -> tuple[str | None, str | None]:
     x265's: ``G(x,y)B(x,y)R(x,y)WP(x,y)L(max,min)`` in units of 0.00002 and 0.0001 cd/m2.
     """
     mastering = light = None
-    for item in frame.side_data:
+    items: Iterable[Any] = iter(frame.side_data)
+    for item in items:
         raw = bytes(item)
         if item.type == SideData.MASTERING_DISPLAY_METADATA:
             numbers = struct.unpack("=20i2i", raw[:88])
@@ -159,7 +160,7 @@ def _first_frames(container: InputContainer, stream: av.VideoStream, path: Path,
     try:
         for packet in container.demux(stream):
             try:
-                frames.extend(packet.decode())  # type: ignore[arg-type]
+                frames.extend(packet.decode())
             except av.FFmpegError:
                 continue
             if len(frames) >= count:

@@ -42,7 +42,9 @@ class Source(Protocol):
 
     def __enter__(self) -> Self: ...
 
-    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None: ...  # fmt: skip
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
 
 
 class VideoSource:
@@ -111,7 +113,7 @@ class VideoSource:
             if packet is None:
                 break
             try:
-                yield from packet.decode()  # type: ignore[misc]
+                yield from packet.decode()
             except av.EOFError:
                 break
             except av.FFmpegError:

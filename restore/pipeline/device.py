@@ -14,7 +14,9 @@ Precision = Literal["auto", "fp32", "bf16", "fp16"]
 
 def native_bf16() -> bool:
     """Whether this processor multiplies bfloat16 itself (AVX-512 BF16, AMX, or Arm's): emulated, it is slower."""
-    capable = torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
+        return False
+    capable = torch.ops.mkldnn._is_mkldnn_bf16_supported()
     if not capable:
         return False
     checks = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")

@@ -25,6 +25,10 @@ class DamagedRange(NamedTuple):
     kind: str
     """``corrupt`` or ``missing``."""
 
+    def as_json(self) -> dict[str, float | int | str]:
+        """For the job and for ``--json``."""
+        return {"start": float(self.start), "end": float(self.end), "frames": self.frames, "kind": self.kind}
+
 
 @dataclass(frozen=True)
 class FrameIndex:
@@ -76,9 +80,11 @@ class FrameIndex:
         ranges: list[DamagedRange] = []
         edges = np.flatnonzero(np.diff(np.concatenate(([0], self.corrupt.astype(np.int8), [0]))))
         for first, stop in zip(edges[::2], edges[1::2], strict=True):
-            end = int(self.pts[stop]) if stop < len(self.pts) else self.end_pts
+            stopped = int(self.pts[stop]) if stop < len(self.pts) else self.end_pts
             ranges.append(
-                DamagedRange(int(self.pts[first]) * self.time_base, end * self.time_base, int(stop - first), "corrupt")
+                DamagedRange(
+                    int(self.pts[first]) * self.time_base, stopped * self.time_base, int(stop - first), "corrupt"
+                )
             )
         if self.decode_errors:
             gaps = np.flatnonzero(np.diff(self.pts) > 1.5 * self.step)

@@ -74,7 +74,7 @@ class Job:
         """Where a segment with this key lies."""
         return self.segments / f"{key[:20]}.segment"
 
-    def adopt(self, identity: str, output: Path, overwrite: bool) -> None:
+    def adopt(self, identity: str, overwrite: bool) -> None:
         """Make sure this folder is the job of that source and output, starting over if allowed.
 
         Raises OutputExistsError if the folder holds the work of another source.

@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Literal
 
 Phase = Literal["list", "analyse", "render", "join"]
 
@@ -25,10 +25,6 @@ class Progress:
     remaining: float | None = None
     """Seconds to go in this phase, estimated."""
     note: str = ""
-
-    def as_json(self) -> dict[str, Any]:
-        """For ``--json``."""
-        return {"event": "progress", **asdict(self)}
 
 
 OnProgress = Callable[[Progress], None]

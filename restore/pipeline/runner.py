@@ -69,7 +69,7 @@ class Runner:
         setup = self.setup
         request = setup.request
         with Job(setup.folder) as job:
-            job.adopt(setup.identity, request.output, request.overwrite)
+            job.adopt(setup.identity, request.overwrite)
             check_existing(setup, job)
             job.update_manifest(
                 restore=__version__,
@@ -80,7 +80,7 @@ class Runner:
             )
             index = self._list(job)
             first, stop = self._span(index)
-            job.update_manifest(damaged=[_as_json(found) for found in index.damaged()])
+            job.update_manifest(damaged=[found.as_json() for found in index.damaged()])
             edits = Edits.load(job.plan.edits_path)
             shots = job.plan.shots(index, edits)
             self._check_edits(edits)
@@ -115,7 +115,7 @@ class Runner:
         if request.start is None and request.end is None:
             return 0, len(index)
         rate = self.setup.info.format.frame_rate
-        start, end = span_of(self.setup, rate, request.start, request.end)
+        start, end = span_of(rate, request.start, request.end)
         origin = int(index.pts[0]) * index.time_base
         leeway = Fraction(1, 2) / rate
         first = index.at(origin + start - leeway)
@@ -301,7 +301,3 @@ class Runner:
         said = f"Restored with restore {__version__}: {'; '.join(steps)}"
         before = self.setup.info.metadata.get("comment")
         return {"comment": f"{before}; {said}" if before and said not in before else said}
-
-
-def _as_json(found: DamagedRange) -> dict[str, Any]:
-    return {"start": float(found.start), "end": float(found.end), "frames": found.frames, "kind": found.kind}

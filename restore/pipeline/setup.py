@@ -1,4 +1,4 @@
-"""From what a person asked for to a job that can run, or to one clear line why it cannot, before anything is rendered."""
+"""From what a person asked for to a job that can run, or to one line why it cannot, before anything is rendered."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from restore.media.picture_output import PictureOutput, is_picture_output, pictu
 from restore.media.probe import SourceInfo, StreamInfo
 from restore.pipeline.contract import Device, Stage
 from restore.pipeline.job import Job, default_folder
+from restore.times import parse_time
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,7 @@ def prepare(request: Request, choose: Callable[[int, bool], Device]) -> Setup:
     for stage in request.stages:
         stage.check(formats[-1])
         formats.append(stage.output_format(formats[-1]))
-    _check_output(request, info)
+    _check_output(request)
     audio = tuple(Path(name) for name in ([request.input.audio] if request.input.audio else []))
     copied: tuple[StreamInfo, ...] = ()
     output: EncoderSettings | PictureOutput
@@ -106,12 +107,12 @@ def _check_fields(info: SourceInfo, request: Request) -> None:
             return
         if stage.needs_progressive:
             raise SourceError(
-                f"{info.path}: is interlaced ({info.field_order}); {stage.name} would enlarge its combs. Deinterlace it "
-                "first, or add --progressive if its flags are wrong"
+                f"{info.path}: is interlaced ({info.field_order}); {stage.name} would enlarge its combs. Deinterlace "
+                "it first, or add --progressive if its flags are wrong"
             )
 
 
-def _check_output(request: Request, info: SourceInfo) -> None:
+def _check_output(request: Request) -> None:
     output = request.output
     if Path(request.source).exists() and output.exists() and output.samefile(request.source):
         raise OutputExistsError(f"{output}: is the source itself, which is never written to; give another name")
@@ -166,8 +167,8 @@ def check_space(setup: Setup, frames: int, rendered: int) -> None:
         free = shutil.disk_usage(path).free
         if free < size:
             raise DiskFullError(
-                f"{path}: about {size / 1e9:.1f} GB are needed and {free / 1e9:.1f} GB are free; make room, or use --work-dir "
-                "on another disk"
+                f"{path}: about {size / 1e9:.1f} GB are needed and {free / 1e9:.1f} GB are free; make room, or use "
+                "--work-dir on another disk"
             )
 
 
@@ -177,10 +178,8 @@ def _existing(path: Path) -> Path:
     return path
 
 
-def span_of(setup: Setup, rate: Fraction, start: str | None, end: str | None) -> tuple[Fraction, Fraction | None]:
+def span_of(rate: Fraction, start: str | None, end: str | None) -> tuple[Fraction, Fraction | None]:
     """``--start`` and ``--end`` in seconds from the first frame. Raises OptionError if they are the wrong way round."""
-    from restore.times import parse_time
-
     first = parse_time(start, rate) if start is not None else Fraction(0)
     last = parse_time(end, rate) if end is not None else None
     if last is not None and last <= first:

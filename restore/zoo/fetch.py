@@ -39,7 +39,7 @@ def pull(
     or_original: bool = False,
     with_companion: bool = True,
     mirror: str | None = None,
-    patience: Patience = Patience(),  # noqa: B008 - frozen
+    patience: Patience = Patience(),
 ) -> Path:
     """Fetch a model's weights into the cache, unless they are there and right, and return where they are.
 

@@ -95,7 +95,7 @@ class NetworkRunner:
                 size = min(size, max(pixels.shape[-2:])) // 2
                 if size < SMALLEST_TILE:
                     raise DeviceMemoryError(
-                        f"out of memory on {self.device} even with tiles of {SMALLEST_TILE} pixels; close other programs"
+                        f"out of memory on {self.device} with tiles of {SMALLEST_TILE} pixels; close other programs"
                     ) from None
                 self._tile = size
                 if self.device.type == "cuda":
