@@ -51,8 +51,7 @@ def read(data: bytes) -> Picture:
     except ValueError as error:
         descriptor, depth = header[800], header[803]
         raise ValueError(
-            f"damaged, cut short, or a kind of DPX that is not supported "
-            f"(descriptor {descriptor}, {depth} bits: {error})"
+            f"damaged, cut short, or a kind of DPX that is not supported (descriptor {descriptor}, {depth} bits)"
         ) from error
     return Picture(planes, pixel, _color(header, pixel), read_metadata(header))
 
