@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 
 import click
@@ -75,6 +76,8 @@ def restore() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
+    # Pillow remarks on damaged EXIF and TIFF tags; they are kept as they are, and no one here can mend them.
+    warnings.filterwarnings("ignore", module="PIL")
     try:
         outcome = restore.main(args=arguments, prog_name="restore", standalone_mode=False)
         return outcome if isinstance(outcome, int) else 0

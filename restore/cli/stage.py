@@ -16,8 +16,8 @@ _HELP = {
     "upscale": """Enlarge SOURCE into OUTPUT with a super-resolution network.
 
     SOURCE is a film, a pattern of pictures (scan_%06d.dpx), a folder of them, or one picture. Sound, subtitles,
-    chapters and everything else a film holds is kept. The job folder OUTPUT.restore remembers what is done: stop and start again
-    as you like.
+    chapters and everything else a film holds is kept. The job folder OUTPUT.restore remembers what is done:
+    stop and start again as you like.
 
     \b
     Examples:

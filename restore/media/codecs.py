@@ -257,7 +257,7 @@ def _encoder_options(spec: CodecSpec, pixel: PixelFormat, options: OutputOptions
     refused = ACROSS_SEGMENTS & set(options.encoder_options)
     if refused:
         raise FormatError(
-            f"-e {', '.join(sorted(refused))}: needs the whole film, which is encoded in independent segments; use --crf"
+            f"-e {', '.join(sorted(refused))}: needs the whole film, but segments are encoded independently; use --crf"
         )
     settings = dict(spec.options)
     if options.crf is not None and spec.quality is None:

@@ -24,7 +24,7 @@ _OWN_TAGS = frozenset({"major_brand", "minor_version", "compatible_brands", "enc
                        "_statistics_tags", "bps"})  # fmt: skip
 _ISO_TAGS = frozenset({"title", "artist", "album_artist", "album", "composer", "date", "genre", "copyright", "comment",
                        "description", "synopsis", "show", "episode_id", "network", "lyrics", "grouping",
-                       "creation_time",                       "track", "disc", "encoder", "timecode", "location", "make", "model", "keywords"})  # fmt: skip
+                       "creation_time", "track", "disc", "encoder", "timecode", "location", "make", "model", "keywords"})  # fmt: skip
 _LOSSLESS_TO_FLAC = frozenset({"pcm_s16le", "pcm_s16be", "pcm_s24le", "pcm_s24be", "pcm_u8"})
 
 

@@ -132,6 +132,8 @@ def picture_output(
             start = getattr(source, "start_number", 1)
     if info.format.color.transfer != color.transfer or options.output_color != "source":
         metadata = metadata.without_color()
+        kept = {key: value for key, value in metadata.exr_attributes.items() if key != "chromaticities"}
+        metadata = replace(metadata, exr_attributes=kept)
     result = PictureOutput(
         str(path), replace(format, pixel=pixel, color=color), start, metadata, options.quality, single
     )
