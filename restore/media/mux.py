@@ -19,12 +19,16 @@ from restore.media.encode import read_segment
 from restore.media.options import OutputOptions
 from restore.media.probe import SourceInfo, StreamInfo, opened
 
-_OWN_TAGS = frozenset({"major_brand", "minor_version", "compatible_brands", "encoder", "duration", "number_of_frames",
-                       "number_of_bytes", "_statistics_writing_app", "_statistics_writing_date_utc",
-                       "_statistics_tags", "bps"})  # fmt: skip
-_ISO_TAGS = frozenset({"title", "artist", "album_artist", "album", "composer", "date", "genre", "copyright", "comment",
-                       "description", "synopsis", "show", "episode_id", "network", "lyrics", "grouping",
-                       "creation_time", "track", "disc", "encoder", "timecode", "location", "make", "model", "keywords"})  # fmt: skip
+_OWN_TAGS = frozenset(
+    "major_brand minor_version compatible_brands encoder duration number_of_frames number_of_bytes bps "
+    "_statistics_writing_app _statistics_writing_date_utc _statistics_tags".split()
+)
+"""Tags that describe the source's own container, and would be untrue of the output."""
+_ISO_TAGS = frozenset(
+    "title artist album_artist album composer date genre copyright comment description synopsis show episode_id network "
+    "lyrics grouping creation_time track disc encoder timecode location make model keywords".split()
+)
+"""Tags that MP4 and MOV have places for; others need free-form keys."""
 _LOSSLESS_TO_FLAC = frozenset({"pcm_s16le", "pcm_s16be", "pcm_s24le", "pcm_s24be", "pcm_u8"})
 
 
