@@ -183,7 +183,7 @@ def main() -> None:
         f"{machine()}\n\n{info.format.width}x{info.format.height}, {arguments.frames} frames, x4, x264 crf 17 medium\n"
     )
     print(
-        "| checkpoint | RealESRGANer, frames/s | restore fp32 | restore default | times faster | outside decode, net, encode |"
+        "| checkpoint, frames/s | RealESRGANer | restore fp32 | restore default | times faster | outside decode, net, encode |"
     )
     print("|---|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as scratch:
@@ -200,15 +200,13 @@ def main() -> None:
             ours = rates["auto"]
             inside = ours["read"] + ours["write"] + ours["upscale"]
             outside = (ours["wall"] - inside) / ours["wall"]
+            speeds = [f"{arguments.frames / run['wall']:.3f}" for run in (theirs, rates["fp32"], ours)]
             print(
-                f"| {name} | {arguments.frames / theirs['wall']:.3f} | {arguments.frames / rates['fp32']['wall']:.3f} | "
-                f"{arguments.frames / ours['wall']:.3f} | {theirs['wall'] / ours['wall']:.2f} | {outside:.1%} |",
-                flush=True,
+                f"| {name} | {' | '.join(speeds)} | {theirs['wall'] / ours['wall']:.2f} | {outside:.1%} |", flush=True
             )
     for name in arguments.models:
-        print(
-            f"\nfp32 {name} against RealESRGANer: largest difference {largest_difference(arguments.source, name, 2):.0f}/255"
-        )
+        worst = largest_difference(arguments.source, name, 2)
+        print(f"\nfp32 {name} against RealESRGANer: largest difference {worst:.0f}/255")
     print("\n| network alone, 640x480 | seconds a frame, fp32 | default precision |\n|---|---|---|")
     slow, fast = network_times("fp32"), network_times("bf16" if native_bf16() else "fp32")
     for name in slow:
