@@ -299,5 +299,6 @@ class Runner:
         if not steps:
             return {}
         said = f"Restored with restore {__version__}: {'; '.join(steps)}"
-        before = self.setup.info.metadata.get("comment")
+        tags = self.setup.info.metadata.items()
+        before = next((value for key, value in tags if key.lower() == "comment"), None)
         return {"comment": f"{before}; {said}" if before and said not in before else said}
