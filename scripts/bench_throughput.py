@@ -183,7 +183,7 @@ def main() -> None:
         f"{machine()}\n\n{info.format.width}x{info.format.height}, {arguments.frames} frames, x4, x264 crf 17 medium\n"
     )
     print(
-        "| checkpoint, frames/s | RealESRGANer | restore fp32 | restore default | times faster | outside decode, net, encode |"
+        "| checkpoint, frames/s | RealESRGANer | restore fp32 | default | times faster | outside decode, net, encode |"
     )
     print("|---|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as scratch:
