@@ -123,6 +123,8 @@ class EncoderSettings:
         if self.encoder in ("libvpx-vp9", "dnxhd", "prores_ks", "ffv1"):
             context.thread_type = "SLICE"
         context.options = dict(self.options)
+        if fmt.color.chroma_location != "left" and fmt.pixel.chroma_shift == (1, 1):
+            context.options["chroma_sample_location"] = fmt.color.chroma_location
 
     def describe(self) -> dict[str, object]:
         """As JSON values, for keys and for people."""

@@ -144,9 +144,7 @@ def check_seeking(path: Path, shown: list) -> None:
 
 
 @pytest.mark.parametrize("codec, pixel, suffix", ENCODINGS)
-@pytest.mark.parametrize(
-    "pts, cuts", [(CONSTANT, [13, 14, 20]), (VARIABLE, [5, 6, 12])], ids=["constant", "variable"]
-)
+@pytest.mark.parametrize("pts, cuts", [(CONSTANT, [13, 14, 20]), (VARIABLE, [5, 6, 12])], ids=["constant", "variable"])
 def test_segments_join(tmp_path: Path, codec: str, pixel: str, suffix: str, pts: list[int], cuts: list[int]) -> None:
     path = tmp_path / f"film{suffix}"
     base = Fraction(1, 1000) if suffix in (".mkv", ".webm") else Fraction(1, 12800)
