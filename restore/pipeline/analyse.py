@@ -33,7 +33,9 @@ class Analysis:
         self.plan, self.edits, self.index = plan, edits, index
         self.chain, self.read = chain, read
         self._opened: dict[int, Analyzer | None] = {}
-        self._facts = [[facts, list(s.window())] for s, facts in zip(chain.stages, stage_facts(chain.stages), strict=True)]
+        self._facts = [
+            [facts, list(s.window())] for s, facts in zip(chain.stages, stage_facts(chain.stages), strict=True)
+        ]
 
     def values(self, shot: Shot) -> list[dict[str, Any]]:
         """What every stage is told about a shot, edits applied."""

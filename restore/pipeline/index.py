@@ -137,5 +137,14 @@ class FrameIndex:
                 return cls(
                     stored["pts"], stored["corrupt"], stored["key"], base, rate, facts[4], facts[5], bool(facts[6])
                 )
-        except (OSError, ValueError, KeyError, IndexError, EOFError, ZeroDivisionError, BadZipFile, zlib.error) as error:
+        except (
+            OSError,
+            ValueError,
+            KeyError,
+            IndexError,
+            EOFError,
+            ZeroDivisionError,
+            BadZipFile,
+            zlib.error,
+        ) as error:
             raise PlanError(f"{path}: not a frame list ({error}); delete it and run again") from None

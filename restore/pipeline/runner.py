@@ -18,8 +18,8 @@ from restore.frames import Shot
 from restore.media.codecs import EncoderSettings
 from restore.media.mux import MuxPlan, join
 from restore.media.open import open_source
-from restore.media.verify import verify
 from restore.media.picture_output import PictureOutput
+from restore.media.verify import verify
 from restore.pipeline.analyse import Analysis, stage_facts
 from restore.pipeline.chain import Chain
 from restore.pipeline.index import DamagedRange, FrameIndex
@@ -324,5 +324,6 @@ class Runner:
         if not steps:
             return {}
         said = f"Restored with restore {__version__}: {'; '.join(steps)}"
-        before = self.setup.info.metadata.get("comment")
+        tags = self.setup.info.metadata.items()
+        before = next((value for key, value in tags if key.lower() == "comment"), None)
         return {"comment": f"{before}; {said}" if before and said not in before else said}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -13,15 +13,14 @@ from typing import Any
 from restore.errors import DiskFullError, OptionError, OutputError, OutputExistsError, SourceError
 from restore.frames import VideoFormat
 from restore.media.codecs import EncoderSettings, encoder_settings
-from restore.media.mux import check_streams
 from restore.media.open import identity, probe
 from restore.media.options import InputOptions, OutputOptions
 from restore.media.picture_output import PictureOutput, is_picture_output, picture_output
 from restore.media.probe import SourceInfo, StreamInfo
 from restore.media.sequence_files import NumberedNames, is_sequence, list_sequence
+from restore.media.streams import check_streams
 from restore.pipeline.contract import Device, Stage
 from restore.pipeline.job import Job, default_folder
-from restore.times import parse_time
 from restore.times import parse_time
 
 

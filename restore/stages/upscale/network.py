@@ -59,9 +59,8 @@ class NetworkRunner:
 
             def compact(pixels: torch.Tensor) -> torch.Tensor:
                 features = body(pixels.to(self.dtype)).float()
-                return F.pixel_shuffle(features, factor).add_(
-                    F.interpolate(pixels, scale_factor=factor, mode="nearest")
-                )
+                base = F.interpolate(pixels.contiguous(), scale_factor=factor, mode="nearest")
+                return base.add_(F.pixel_shuffle(features, factor))
 
             return compact
         if kind in ("RRDBNet", "ESRGAN"):
