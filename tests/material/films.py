@@ -56,7 +56,7 @@ def write_film(
             wave = np.sin(np.arange(int(seconds * 48000)) / 30) * 9000
             block = av.AudioFrame.from_ndarray(wave.astype(np.int16)[None], format="s16", layout="mono")
             block.sample_rate = 48000
-            resampler = av.AudioResampler(sound.codec_context.format, "mono", 48000, 1024 if path.suffix == ".mp4" else 0)
+            resampler = av.AudioResampler(sound.codec_context.format, "mono", 48000, 1024)
             for part in resampler.resample(block) + resampler.resample(None):
                 container.mux(sound.encode(part))
             container.mux(sound.encode(None))
@@ -77,9 +77,13 @@ def decoded(path: Path) -> list[tuple[Fraction, bytes]]:
     """Time and samples of every frame of a film."""
     with av.open(str(path)) as container:
         return [
-            (Fraction(frame.pts) * frame.time_base, frame.to_ndarray().tobytes())
+            (Fraction(frame.pts) * frame.time_base, _array(frame).tobytes())
             for frame in container.decode(video=0)
         ]
+
+
+def _array(frame: av.VideoFrame) -> Array:
+    return frame.to_ndarray(format="rgb24" if frame.format.name == "bgr0" else None)
 
 
 def samples(path: Path) -> list[bytes]:

@@ -111,7 +111,8 @@ def test_a_part_is_the_same_as_in_the_whole(
     part = decoded(tmp_path / "part.mkv")
     assert result.frames == stop - first
     assert [data for _, data in part] == samples(tmp_path / "whole.mkv")[first:stop]
-    assert part[0][0] == 0
+    # Matroska knows no time before zero: a packet of sound begun before the first picture moves both together.
+    assert 0 <= part[0][0] < 0.03
 
 
 def test_frames_count_as_frames_whatever_the_clock(tmp_path: Path) -> None:
