@@ -16,13 +16,14 @@ import torch
 
 from restore.engines.inline import InlineEngine
 from restore.errors import OptionError
-from restore.frames import ColorInfo, FrameBatch, PixelFormat, Shot, VideoFormat
-from restore.media.open import open_source
+from restore.frames import ColorInfo, Frame, FrameBatch, PixelFormat, Shot, VideoFormat
+from restore.media.open import identity, open_source
 from restore.media.open import probe as _probe
 from restore.media.options import InputOptions
 from restore.media.probe import SourceInfo
+from restore.pipeline.chain import Chain
 from restore.pipeline.device import choose_device
-from restore.pipeline.job import Job, default_folder
+from restore.pipeline.job import Job, default_folder, disk_errors
 from restore.pipeline.listing import list_frames
 from restore.pipeline.plan import Edits
 from restore.pipeline.progress import Meter, OnProgress
@@ -149,7 +150,10 @@ def shots(
 
     with tempfile.TemporaryDirectory(prefix="restore-shots-") as scratch:
         folder = Path(work_dir) if work_dir is not None else Path(scratch)
-        with Job(folder) as job:
+        with disk_errors(folder), Job(folder) as job:
+            found_identity = identity(os.fspath(source), input)
+            job.adopt(found_identity, overwrite=False)
+            job.update_manifest(source={"path": str(Path(source).absolute()), "identity": found_identity})
             if job.plan.frames_path.exists() and job.plan.shots_path.exists():
                 from restore.pipeline.index import FrameIndex
 
@@ -196,51 +200,52 @@ def apply(
     """
     pixels, back = _as_pixels(frames)
     count, _, height, width = pixels.shape
-    depth = 16 if isinstance(frames, np.ndarray) and frames.dtype == np.uint16 else 8
+    deep = isinstance(frames, torch.Tensor) or frames.dtype != np.uint8
     color = ColorInfo("bt709", "iec61966-2-1", "gbr", "full")
-    format = VideoFormat(width, height, PixelFormat("rgb", depth), color, Fraction(1, 25), Fraction(25))
-    deep = isinstance(frames, torch.Tensor) or depth > 8
-    where = choose_device(device, precision, 16 if deep else 8)
+    format = VideoFormat(width, height, PixelFormat("rgb", 32), color, Fraction(1, 25), Fraction(25))
     built = build_stage(stage, options)
     built.check(format)
     shot = Shot(0, 0, count)
-    pixels = pixels.to(where.torch_device)
-    with torch.inference_mode(), built:
-        if values is None:
-            values = {}
-            analyzer = built.analyzer()
-            if analyzer is not None:
-                analyzer.open(where)
-                analyzer.begin(shot, format)
-                for number in analyzer.wanted(shot):
-                    one = FrameBatch(pixels[number : number + 1], (number,), slice(0, 1), (True,), 0, format)
-                    analyzer.add(one)
-                values = analyzer.finish()
-        built.open(where, format)
-        before, after = built.window()
-        results = []
-        for number in range(count):
-            places = range(number - before, number + after + 1)
-            valid = tuple(0 <= place < count for place in places)
-            window = torch.stack(
-                [pixels[place] if ok else torch.zeros_like(pixels[0]) for place, ok in zip(places, valid, strict=True)]
-            )
-            batch = FrameBatch(window, tuple(places), slice(before, before + 1), valid, 0, format)
-            result = built.process(batch, values)
-            if isinstance(result, tuple):
-                result = torch.where(result[1], result[0], pixels[number : number + 1])
-            results.append(result)
+    where = choose_device(device, precision, 16 if deep else 8)
+    chain = Chain((built,), format, built.output_format(format), where)
+
+    def read(wanted: range) -> list[Frame]:
+        planes = pixels[wanted.start : wanted.stop, [1, 2, 0]].numpy()  # FFmpeg's order: G B R
+        return [Frame(number, tuple(frame)) for number, frame in zip(wanted, planes, strict=True)]
+
+    with torch.inference_mode(), chain:
+        told = built.told(_findings(chain, shot, read)) if values is None else values
+        results = [chain.converter.pixels([done], "rgb") for done in chain.pictures(read, shot, range(count), [told])]
     return back(torch.cat(results))
+
+
+def _findings(chain: Chain, shot: Shot, read: Callable[[range], list[Frame]]) -> dict[str, Any]:
+    """What the analyzer of a chain's one stage finds in a shot."""
+    stage = chain.stages[0]
+    analyzer = stage.analyzer()
+    if analyzer is None:
+        return {}
+    analyzer.open(chain.device)
+    analyzer.begin(shot, chain.formats[0])
+    for number in analyzer.wanted(shot):
+        for picture in chain.pictures(read, shot, range(number, number + 1), [{}], upto=0):
+            pixels = chain.converter.pixels([picture], stage.domain)
+            analyzer.add(FrameBatch(pixels, (number,), slice(0, 1), (True,), 0, chain.formats[0]))
+    return analyzer.finish()
 
 
 def _as_pixels(frames: npt.NDArray[Any] | torch.Tensor) -> tuple[torch.Tensor, Callable[[torch.Tensor], Any]]:
     if isinstance(frames, torch.Tensor):
         if frames.dim() != 4 or frames.shape[1] != 3 or not frames.is_floating_point():
             raise OptionError("frames as a tensor are float, (N, 3, H, W), in [0, 1]")
-        return frames.float(), lambda result: result.to(frames.device)
+        if not len(frames):
+            raise OptionError("there are no frames to work on")
+        return frames.detach().float().cpu(), lambda result: result.to(frames.device)
     array = np.asarray(frames)
     if array.ndim != 4 or array.shape[3] != 3 or array.dtype not in (np.uint8, np.uint16):
         raise OptionError("frames as an array are uint8 or uint16, (N, H, W, 3), RGB")
+    if not len(array):
+        raise OptionError("there are no frames to work on")
     peak = float(np.iinfo(array.dtype).max)
 
     def back(result: torch.Tensor) -> npt.NDArray[Any]:

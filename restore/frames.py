@@ -15,7 +15,7 @@ import numpy.typing as npt
 import torch
 
 Planes = tuple[npt.NDArray[np.generic], ...]
-Domain = Literal["rgb", "luma", "chroma", "planes"]
+Domain = Literal["rgb", "luma", "chroma"]
 
 _PIXEL_NAME = re.compile(
     r"(?:(?P<yuv>yuva?)(?P<sampling>410|411|420|422|440|444)p|(?P<rgb>gbra?)p|(?P<gray>y?a?gray|ya))"

@@ -12,8 +12,8 @@ from pydantic import BaseModel, ValidationError
 
 from restore.errors import OptionError, SourceNotFoundError
 from restore.media.options import InputOptions, OutputOptions
-from restore.pipeline.contract import StageOptions
-from restore.stages import first_problem, parse_options
+from restore.pipeline.contract import StageOptions, first_problem
+from restore.stages import parse_options
 
 _Model = TypeVar("_Model", bound=BaseModel)
 

@@ -33,7 +33,7 @@ _PRECISIONS = ["auto", "fp32", "bf16", "fp16"]
 def job_options() -> list[click.Option]:
     """Options of running a job, whatever its stages."""
     return [
-        click.Option(["--start"], metavar="TIME", help="Render from here: 83.5, 1:23.5, 00:01:23:12 or 2004f (frames)."),
+        click.Option(["--start"], metavar="TIME", help="Render from here: 83.5, 1:23.5, 00:01:23:12, 2004f (frames)."),
         click.Option(["--end"], metavar="TIME", help="Render up to here, likewise."),
         click.Option(["--overwrite"], is_flag=True, help="Replace an output that this job did not make."),
         click.Option(["--work-dir"], type=click.Path(path_type=Path), help="The job folder. [default: OUTPUT.restore]"),

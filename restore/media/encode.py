@@ -103,10 +103,11 @@ class SegmentEncoder:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if not self._file.closed:
-            self._file.close()
-        if kind is not None:
-            self._part.unlink(missing_ok=True)
+        try:
+            self._file.close()  # flushes, which fails again where the disk is full
+        finally:
+            if kind is not None:
+                self._part.unlink(missing_ok=True)
 
 
 def read_segment(path: Path) -> tuple[bytes, Iterator[StoredPacket]]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import errno
 import heapq
-import os
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -13,19 +13,16 @@ from typing import Any
 
 import av
 
-from restore.errors import DiskFullError, FormatError, OutputError, SourceError
+from restore.errors import DiskFullError, OutputError
 from restore.media.codecs import EncoderSettings
 from restore.media.encode import read_segment
-from restore.media.options import OutputOptions
 from restore.media.probe import SourceInfo, StreamInfo, opened
+from restore.media.streams import Copier, add_copies, add_copy, own_tags_removed
 
-_OWN_TAGS = frozenset({"major_brand", "minor_version", "compatible_brands", "encoder", "duration", "number_of_frames",
-                       "number_of_bytes", "_statistics_writing_app", "_statistics_writing_date_utc",
-                       "_statistics_tags", "bps"})  # fmt: skip
 _ISO_TAGS = frozenset({"title", "artist", "album_artist", "album", "composer", "date", "genre", "copyright", "comment",
                        "description", "synopsis", "show", "episode_id", "network", "lyrics", "grouping",
-                       "creation_time", "track", "disc", "encoder", "timecode", "location", "make", "model", "keywords"})  # fmt: skip
-_LOSSLESS_TO_FLAC = frozenset({"pcm_s16le", "pcm_s16be", "pcm_s24le", "pcm_s24be", "pcm_u8"})
+                       "creation_time", "track", "disc", "encoder", "timecode", "location", "make", "model",
+                       "keywords"})  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -53,76 +50,6 @@ class MuxPlan:
     metadata: dict[str, str] = field(default_factory=dict)
 
 
-def check_streams(
-    info: SourceInfo, container: str, options: OutputOptions, audio: Sequence[Path] = ()
-) -> tuple[StreamInfo, ...]:
-    """Which streams will be carried over. Raises FormatError naming the first one that the container cannot hold."""
-    kept = [
-        s for s in info.streams if s.index not in options.skip_streams and s.codec != "tmcd" and not _is_timecode(s)
-    ]
-    if audio:
-        kept = [stream for stream in kept if stream.kind != "audio"]
-    unknown = set(options.skip_streams) - {stream.index for stream in info.streams}
-    if unknown:
-        raise FormatError(f"--skip-stream {min(unknown)}: the source has no such stream besides its picture")
-    with av.open(os.devnull, "w", format=container) as probe:
-        supported = probe.supported_codecs
-    for stream in kept:
-        fits = stream.codec in supported
-        if stream.kind == "attachment":
-            fits = container == "matroska"
-        elif stream.kind == "data":
-            fits = False
-        if options.master and stream.codec in _LOSSLESS_TO_FLAC:
-            fits = "flac" in supported
-        if not fits:
-            raise FormatError(
-                f"{container} cannot hold stream {stream}: name the output .mkv, or add --skip-stream {stream.index}"
-                if container != "matroska"
-                else f"Matroska cannot hold stream {stream}: leave it out with --skip-stream {stream.index}"
-            )
-    for path in audio:
-        with opened(path) as container_in:
-            if not container_in.streams.audio:
-                raise SourceError(f"{path}: has no sound")
-            name = container_in.streams.audio[0].codec_context.name
-        if name not in supported and not (options.master and name in _LOSSLESS_TO_FLAC):
-            raise FormatError(
-                f"{container} cannot hold {name} sound ({path.name}): name the output .mkv, or convert it first"
-            )
-    return tuple(kept)
-
-
-def _is_timecode(stream: StreamInfo) -> bool:
-    # QuickTime timecode tracks are written anew from the picture's "timecode" tag.
-    return stream.kind == "data" and stream.codec in ("unknown", "tmcd", "none")
-
-
-@dataclass(slots=True)
-class _Copier:
-    """One stream on its way over, as it is or re-encoded without loss."""
-
-    stream: Any
-    encoder: Any = None
-
-    def packets(self, packet: av.Packet[Any]) -> Iterator[av.Packet[Any]]:
-        if self.encoder is None:
-            packet.stream = self.stream
-            yield packet
-            return
-        for frame in packet.decode():
-            yield from self._encoded(self.encoder.encode(frame))
-
-    def flush(self) -> Iterator[av.Packet[Any]]:
-        if self.encoder is not None:
-            yield from self._encoded(self.encoder.encode(None))
-
-    def _encoded(self, packets: Sequence[av.Packet[Any]]) -> Iterator[av.Packet[Any]]:
-        for packet in packets:
-            packet.stream = self.stream
-            yield packet
-
-
 def join(plan: MuxPlan, on_frame: Callable[[], None] | None = None) -> None:
     """Write ``plan.path`` (its caller renames it into place). Raises OutputError, DiskFullError."""
     try:
@@ -138,40 +65,37 @@ def join(plan: MuxPlan, on_frame: Callable[[], None] | None = None) -> None:
 
 
 def _join(plan: MuxPlan, on_frame: Callable[[], None] | None) -> None:
-    tags = {key: value for key, value in plan.info.metadata.items() if key.lower() not in _OWN_TAGS}
-    tags.update(plan.metadata)
+    tags = own_tags_removed(plan.info.metadata)
+    said = {key.lower() for key in plan.metadata}
+    tags = {key: value for key, value in tags.items() if key.lower() not in said} | plan.metadata
     options: dict[str, str] = {}
     if plan.settings.container in ("mp4", "mov"):
         custom = any(key.lower() not in _ISO_TAGS for key in tags)
         options["movflags"] = "+faststart" + ("+use_metadata_tags" if custom else "")
-    with (
-        av.open(str(plan.path), "w", format=plan.settings.container, options=options) as output,
-        opened(Path(plan.info.path)) as source,
-    ):
+    with ExitStack() as stack:
+        output = stack.enter_context(av.open(str(plan.path), "w", format=plan.settings.container, options=options))
+        source = stack.enter_context(opened(Path(plan.info.path))) if plan.info.kind == "film" else None
+        sounds = [stack.enter_context(opened(path)) for path in plan.audio]
         output.metadata.update(tags)
-        video = _video_stream(output, plan)
-        copiers = _add_copies(output, source, plan)
-        sounds = []
-        for path in plan.audio:
-            context = opened(path)
-            sounds.append((context, context.__enter__()))
-        try:
-            extra = [_add_sound(output, sound, plan) for _, sound in sounds]
+        video = _video_stream(output, source, plan)
+        copiers: list[tuple[av.container.InputContainer, dict[int, Copier]]] = []
+        if source is not None:
+            copiers.append((source, add_copies(output, source, plan.copied, plan.lossless_audio)))
             _set_chapters(output, source, plan)
-            output.start_encoding()
-            _check_extradata(video, plan)
-            feeds: list[Iterator[tuple[float, av.Packet[Any]]]] = [_video_packets(plan, video, on_frame)]
-            if copiers:
-                feeds.append(_copied_packets(source, copiers, plan))
-            feeds += [_copied_packets(sound, copier, plan) for (_, sound), copier in zip(sounds, extra, strict=True)]
-            for _, packet in heapq.merge(*feeds, key=lambda item: item[0]):
-                output.mux_one(packet)
-        finally:
-            for context, _ in sounds:
-                context.__exit__(None, None, None)
+        for sound in sounds:
+            track = sound.streams.audio[0]
+            copiers.append((sound, {track.index: add_copy(output, track, plan.lossless_audio)}))
+        output.start_encoding()
+        _check_extradata(video, plan)
+        feeds = [_video_packets(plan, video, on_frame)]
+        feeds += [_copied_packets(container, streams, plan) for container, streams in copiers if streams]
+        for _, packet in heapq.merge(*feeds, key=lambda item: item[0]):
+            output.mux_one(packet)
 
 
-def _video_stream(output: av.container.OutputContainer, plan: MuxPlan) -> Any:
+def _video_stream(
+    output: av.container.OutputContainer, source: av.container.InputContainer | None, plan: MuxPlan
+) -> Any:
     settings = plan.settings
     stream: Any = output.add_stream(settings.encoder, rate=settings.format.frame_rate)
     settings.configure(stream.codec_context)
@@ -180,9 +104,13 @@ def _video_stream(output: av.container.OutputContainer, plan: MuxPlan) -> Any:
         stream.codec_context.codec_tag = "hvc1"
     if plan.info.rotation:
         stream.set_display_rotation(plan.info.rotation)
+    stream.disposition = av.stream.Disposition.default
+    if source is not None:
+        template = source.streams[plan.info.stream]
+        stream.disposition = template.disposition or av.stream.Disposition.default
+        stream.metadata.update(own_tags_removed(template.metadata))
     if plan.info.timecode:
         stream.metadata["timecode"] = plan.info.timecode
-    stream.disposition = av.stream.Disposition.default
     return stream
 
 
@@ -193,49 +121,6 @@ def _check_extradata(video: av.VideoStream, plan: MuxPlan) -> None:
         packets.close()  # type: ignore[attr-defined]
         if extradata != ours:
             raise OutputError(f"{path}: was encoded with other settings; delete it and run again")
-
-
-def _add_copies(
-    output: av.container.OutputContainer, source: av.container.InputContainer, plan: MuxPlan
-) -> dict[int, _Copier]:
-    copiers: dict[int, _Copier] = {}
-    for info in plan.copied:
-        template: Any = source.streams[info.index]
-        if info.kind == "attachment":
-            output.add_attachment(
-                template.name or "attachment", template.mimetype or "application/octet-stream", template.data
-            )
-            continue
-        copiers[info.index] = _copier(output, template, plan)
-    return copiers
-
-
-def _copier(output: av.container.OutputContainer, template: Any, plan: MuxPlan) -> _Copier:
-    encoder = None
-    if plan.lossless_audio and template.type == "audio" and template.codec_context.name in _LOSSLESS_TO_FLAC:
-        context = template.codec_context
-        stream = output.add_stream("flac", rate=context.sample_rate)
-        stream.codec_context.layout = context.layout
-        stream.codec_context.format = "s32" if "24" in context.name else "s16"
-        stream.codec_context.time_base = Fraction(1, context.sample_rate)
-        encoder = stream
-    else:
-        stream = output.add_stream_from_template(template)
-        if template.type != "data":
-            # The source's tag may be another container's; the muxer knows its own.
-            stream.codec_context.codec_tag = "\0\0\0\0"
-    stream.disposition = template.disposition
-    for key, value in template.metadata.items():
-        if key.lower() not in _OWN_TAGS and not key.lower().startswith("_statistics"):
-            stream.metadata[key] = value
-    return _Copier(stream, encoder)
-
-
-def _add_sound(
-    output: av.container.OutputContainer, sound: av.container.InputContainer, plan: MuxPlan
-) -> dict[int, _Copier]:
-    template = sound.streams.audio[0]
-    return {template.index: _copier(output, template, plan)}
 
 
 def _set_chapters(output: av.container.OutputContainer, source: av.container.InputContainer, plan: MuxPlan) -> None:
@@ -287,7 +172,7 @@ def _video_packets(
 
 
 def _copied_packets(
-    source: av.container.InputContainer, copiers: dict[int, _Copier], plan: MuxPlan
+    source: av.container.InputContainer, copiers: dict[int, Copier], plan: MuxPlan
 ) -> Iterator[tuple[float, av.Packet[Any]]]:
     last = 0.0
     streams = [source.streams[index] for index in copiers]

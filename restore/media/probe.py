@@ -26,6 +26,10 @@ INTERLACED_ORDERS = {2: "tff", 3: "bff", 4: "tff", 5: "bff"}
 """libavcodec's AVFieldOrder; 1 is progressive, 0 unknown."""
 
 
+REWRITTEN = frozenset({"tmcd", "chapters"})
+"""Streams that are another container's way of storing what is written anew: timecode and chapter titles."""
+
+
 @dataclass(frozen=True)
 class StreamInfo:
     """One stream of the source besides the picture that is restored."""
@@ -117,7 +121,13 @@ def picture_stream(container: InputContainer, path: Path) -> av.VideoStream:
 
 def _stream_info(stream: av.stream.Stream) -> StreamInfo:
     context: Any = stream.codec_context
-    codec = context.name if context is not None else stream.metadata.get("mimetype", "unknown")
+    codec = context.codec.canonical_name if context is not None else stream.metadata.get("mimetype", "unknown")
+    if stream.type == "data":
+        codec = stream.name or "unknown"
+        if "timecode" in stream.metadata:
+            codec = "tmcd"
+        elif stream.discard == av.stream.Discard.all:
+            codec = "chapters"
     details: dict[str, Any] = {}
     if stream.type == "audio" and context is not None:
         details = {"sample_rate": context.sample_rate, "layout": context.layout.name, "format": context.format.name}

@@ -7,7 +7,7 @@ from typing import Any
 
 from restore.frames import Frame, FrameBatch, Shot
 from restore.pipeline.chain import Chain
-from restore.pipeline.contract import Analyzer
+from restore.pipeline.contract import Analyzer, Stage
 from restore.pipeline.index import FrameIndex
 from restore.pipeline.plan import Edits, Plan, edited_values
 from restore.pipeline.progress import Meter
@@ -19,6 +19,11 @@ def stage_key(place: int, name: str) -> str:
     return f"{place + 1}-{name}"
 
 
+def stage_facts(stages: Sequence[Stage[Any]]) -> list[dict[str, Any]]:
+    """What identifies the stages of a job, for keys."""
+    return [{"name": s.name, "version": s.version, "options": s.effective(), "weights": s.weights()} for s in stages]
+
+
 class Analysis:
     """Brings the plan of chosen shots up to date."""
 
@@ -28,6 +33,9 @@ class Analysis:
         self.plan, self.edits, self.index = plan, edits, index
         self.chain, self.read = chain, read
         self._opened: dict[int, Analyzer | None] = {}
+        self._facts = [
+            [facts, list(s.window())] for s, facts in zip(chain.stages, stage_facts(chain.stages), strict=True)
+        ]
 
     def values(self, shot: Shot) -> list[dict[str, Any]]:
         """What every stage is told about a shot, edits applied."""
@@ -37,15 +45,11 @@ class Analysis:
     def _values_of(self, place: int, shot: Shot, found: dict[str, Any]) -> dict[str, Any]:
         stage = self.chain.stages[place]
         own = found.get(stage_key(place, stage.name), {}).get("values", {})
-        return edited_values(self.edits, stage.name, stage.editable, shot, self.index, own)
+        return edited_values(self.edits, stage, shot, self.index, own)
 
     def _signature(self, place: int, values: Sequence[dict[str, Any]]) -> str:
         """What the findings of one analyzer depend on: its stage, and all that shapes what reaches it."""
-        stages = self.chain.stages[: place + 1]
-        facts = [
-            [stage.name, stage.version, stage.options.effective(), stage.weights(), list(stage.window())]
-            for stage in stages
-        ]
+        facts = self._facts[: place + 1]
         return digest({"stages": facts, "values": list(values[:place]), "transfer": self.chain.converter.transfer})
 
     def pending(self, shots: Iterable[Shot]) -> list[Shot]:

@@ -11,7 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, NamedTuple, TypeVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from restore.errors import OptionError
 
 if TYPE_CHECKING:
     import torch
@@ -89,6 +91,16 @@ class Analyzer(ABC):
         """The shot is over: its plan, as JSON values."""
 
 
+def first_problem(error: ValidationError) -> str:
+    """The first complaint of pydantic, in one line of ours."""
+    problem = error.errors()[0]
+    place = ".".join(str(step) for step in problem["loc"])
+    if problem["type"] == "extra_forbidden":
+        return f"there is no option {place}"
+    message = problem["msg"].removeprefix("Value error, ")
+    return f"{place}: {message}" if place else message
+
+
 Options = TypeVar("Options", bound=StageOptions)
 
 
@@ -120,6 +132,36 @@ class Stage(ABC, Generic[Options]):
         """What comes out when `format` goes in."""
         return format
 
+    def effective(self) -> dict[str, Any]:
+        """The options that can change pixels, as JSON values."""
+        return self.options.effective()
+
+    def told(self, found: Values) -> dict[str, Any]:
+        """What rendering is told of a shot: what the analyzer found, and over it what the person's options say."""
+        named = self.editable & type(self.options).model_fields.keys()
+        said = {name: getattr(self.options, name) for name in sorted(named)}
+        return {**found, **{name: value for name, value in said.items() if value is not None}}
+
+    def checked_edit(self, changes: Values) -> dict[str, Any]:
+        """Validate what a person set in ``edits.json``: keys as `editable`, values as the options of that name.
+
+        Raises OptionError.
+        """
+        unknown = set(changes) - self.editable
+        if unknown:
+            known = ", ".join(sorted(self.editable)) or "nothing"
+            raise OptionError(f"{self.name} has no {sorted(unknown)[0]} to set; it has {known}")
+        model = type(self.options)
+        fields = {name: value for name, value in changes.items() if name in model.model_fields}
+        for name, value in fields.items():
+            if value is None:
+                raise OptionError(f"{self.name}: {name}: null is no value; leave the key out")
+        try:
+            checked = model.model_validate({**self.options.model_dump(exclude_unset=True), **fields})
+        except ValidationError as error:
+            raise OptionError(f"{self.name}: {first_problem(error)}") from None
+        return {**changes, **{name: getattr(checked, name) for name in fields}}
+
     def analyzer(self) -> Analyzer | None:
         """A fresh analyzer, if the stage has something to find out."""
         return None
@@ -134,7 +176,7 @@ class Stage(ABC, Generic[Options]):
 
     @abstractmethod
     def process(self, batch: FrameBatch, values: Values) -> torch.Tensor | tuple[torch.Tensor, torch.Tensor]:
-        """Return the core frames, (len(batch), C, H, W), float32; or them and a mask, (len(batch), 1, H, W) bool:
+        """Return the core frames, (len(batch), C, H, W), float32, leaving `batch.pixels` as they are; or them and a mask, (len(batch), 1, H, W) bool:
         samples outside the mask stay exactly as they were."""
 
     def stand_in(self, batch: FrameBatch, values: Values) -> torch.Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import zlib
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -13,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from restore.errors import PlanError
+from restore.times import frame_number, parse_time
 
 
 class DamagedRange(NamedTuple):
@@ -38,6 +40,8 @@ class FrameIndex:
     corrupt: npt.NDArray[np.bool_]
     key: npt.NDArray[np.bool_]
     time_base: Fraction
+    frame_rate: Fraction
+    """The source's nominal rate: what timecodes count in."""
     last_duration: int
     decode_errors: int = 0
     seekable: bool = True
@@ -67,6 +71,17 @@ class FrameIndex:
     def at(self, time: Fraction) -> int:
         """Index of the first frame at or after a time in seconds from the zero of the source's clock."""
         return int(np.searchsorted(self.pts, -(-time // self.time_base), side="left"))
+
+    def find(self, time: str | float) -> int:
+        """Index of the frame that a person means by a time from the first frame (see `parse_time`).
+
+        Half a frame of leeway, since times are copied from rounded displays; `len` where it lies behind the end.
+        """
+        number = frame_number(time)
+        if number is not None:
+            return min(number, len(self))
+        leeway = 1 / self.frame_rate / 2
+        return self.at(int(self.pts[0]) * self.time_base + parse_time(time, self.frame_rate) - leeway)
 
     def key_pts(self) -> list[int]:
         """pts of the key frames."""
@@ -103,11 +118,13 @@ class FrameIndex:
             np.savez_compressed(
                 file, pts=self.pts, corrupt=self.corrupt, key=self.key,
                 facts=np.array(
-                    [self.time_base.numerator, self.time_base.denominator, self.last_duration, self.decode_errors,
-                     self.seekable],
+                    [self.time_base.numerator, self.time_base.denominator, self.frame_rate.numerator,
+                     self.frame_rate.denominator, self.last_duration, self.decode_errors, self.seekable],
                     dtype=np.int64,
                 ),
             )  # fmt: skip
+            file.flush()
+            os.fsync(file.fileno())
         os.replace(part, path)
 
     @classmethod
@@ -116,7 +133,18 @@ class FrameIndex:
         try:
             with np.load(path, allow_pickle=False) as stored:
                 facts = [int(number) for number in stored["facts"]]
-                base = Fraction(facts[0], facts[1])
-                return cls(stored["pts"], stored["corrupt"], stored["key"], base, facts[2], facts[3], bool(facts[4]))
-        except (OSError, ValueError, KeyError, IndexError, EOFError, ZeroDivisionError, BadZipFile) as error:
+                base, rate = Fraction(facts[0], facts[1]), Fraction(facts[2], facts[3])
+                return cls(
+                    stored["pts"], stored["corrupt"], stored["key"], base, rate, facts[4], facts[5], bool(facts[6])
+                )
+        except (
+            OSError,
+            ValueError,
+            KeyError,
+            IndexError,
+            EOFError,
+            ZeroDivisionError,
+            BadZipFile,
+            zlib.error,
+        ) as error:
             raise PlanError(f"{path}: not a frame list ({error}); delete it and run again") from None

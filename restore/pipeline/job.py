@@ -5,12 +5,24 @@
 
 from __future__ import annotations
 
-import fcntl
+import errno
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any, Self
+from typing import Any, Self
 
-from restore.errors import JobBusyError, OutputError, OutputExistsError, PlanError, SourceNotFoundError
+from filelock import FileLock, Timeout
+
+from restore.errors import (
+    DiskFullError,
+    JobBusyError,
+    OutputError,
+    OutputExistsError,
+    PlanError,
+    RestoreError,
+    SourceNotFoundError,
+)
 from restore.pipeline.journal import Journal
 from restore.pipeline.plan import Plan, read_json, write_json
 
@@ -18,6 +30,25 @@ from restore.pipeline.plan import Plan, read_json, write_json
 def default_folder(output: Path) -> Path:
     """The job folder of an output: beside it, ``.restore`` added. A pattern's ``%06d`` stays in the name."""
     return output.with_name(output.name + ".restore")
+
+
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_OURS = ("plan", "segments", "journal.jsonl", "edits.json", "job.json", "lock")
+"""Everything a job folder holds; `clean` touches nothing else."""
+
+
+@contextmanager
+def disk_errors(folder: Path) -> Iterator[None]:
+    """Say clearly what the system says of files while a job runs: DiskFullError or OutputError."""
+    try:
+        yield
+    except RestoreError:
+        raise
+    except OSError as error:
+        where, why = error.filename or folder, error.strerror or error
+        if error.errno in _NO_ROOM:
+            raise DiskFullError(f"{where}: no room ({why}); make some and run the same command again") from None
+        raise OutputError(f"{where}: {why}; mend that and run the same command again") from None
 
 
 class Job:
@@ -28,29 +59,25 @@ class Job:
         self.plan = Plan(folder)
         self.segments = folder / "segments"
         self.manifest_path = folder / "job.json"
-        self._lock: IO[str] | None = None
+        self._lock = FileLock(folder / "lock", timeout=0)
 
     def __enter__(self) -> Self:
         try:
             for path in (self.plan.folder, self.segments):
                 path.mkdir(parents=True, exist_ok=True)
-            self._lock = (self.folder / "lock").open("w")
+            self._lock.acquire()
+        except Timeout:
+            raise JobBusyError(
+                f"{self.folder}: another process is working on this job; wait for it, or stop it"
+            ) from None
         except OSError as error:
             raise OutputError(
                 f"{self.folder}: the job folder cannot be made ({error.strerror}); choose another with --work-dir"
             ) from None
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            self._lock.close()
-            raise JobBusyError(
-                f"{self.folder}: another process is working on this job; wait for it, or stop it"
-            ) from None
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._lock is not None:
-            self._lock.close()
+        self._lock.release()
 
     @property
     def manifest(self) -> dict[str, Any]:
@@ -95,11 +122,17 @@ class Job:
 
     def owns_output(self, output: Path) -> bool:
         """Whether the output file was made by this job and not touched since."""
-        made = self.manifest.get("finished", {})
-        if made.get("output") != str(output.absolute()) or not output.exists():
+        if not output.exists():
             return False
-        stat = output.stat()
-        return bool(made.get("bytes") == stat.st_size and made.get("mtime_ns") == stat.st_mtime_ns)
+        found = {"output": str(output.absolute()), **self.file_facts(output)}
+        manifest = self.manifest
+        return any(found.items() <= (manifest.get(state) or {}).items() for state in ("finished", "joining"))
+
+    @staticmethod
+    def file_facts(path: Path) -> dict[str, int]:
+        """By what a finished output is known again."""
+        stat = path.stat()
+        return {"bytes": stat.st_size, "mtime_ns": stat.st_mtime_ns}
 
 
 def clean(folder: Path, everything: bool = False) -> int:
@@ -111,13 +144,15 @@ def clean(folder: Path, everything: bool = False) -> int:
         raise SourceNotFoundError(f"{folder}: no such job folder")
     if not (folder / "job.json").exists():
         raise PlanError(f"{folder}: has no job.json, so it is no job folder; nothing was deleted")
-    with Job(folder) as job:
-        victims = [path for path in (folder.rglob("*") if everything else job.segments.glob("*")) if path.is_file()]
-        freed = sum(path.stat().st_size for path in victims)
-        if everything:
-            shutil.rmtree(folder)
-        else:
-            for path in victims:
-                path.unlink()
-            job.journal().path.unlink(missing_ok=True)
+    with disk_errors(folder), Job(folder) as job:
+        places = [folder / name for name in _OURS] if everything else [job.segments, folder / "journal.jsonl"]
+        files = [file for place in places for file in (place.rglob("*") if place.is_dir() else [place])]
+        freed = sum(file.stat().st_size for file in files if file.is_file())
+        for place in places:
+            if place.is_dir():
+                shutil.rmtree(place)
+            else:
+                place.unlink(missing_ok=True)
+    if everything and not any(folder.iterdir()):
+        folder.rmdir()
     return freed

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from restore.analysis.shots import LOOKBACK, ShotDetector, preview_of
-from restore.errors import PlanError, SourceError
+from restore.errors import PlanError, RestoreError, SourceError
 from restore.frames import Frame, VideoFormat
 from restore.media.source import Source
 from restore.pipeline.index import FrameIndex
@@ -44,7 +44,7 @@ class _Listing:
     def index(self) -> FrameIndex:
         return FrameIndex(
             np.array(self.pts, dtype=np.int64), np.frombuffer(bytes(self.corrupt), bool),
-            np.frombuffer(bytes(self.key), bool), self.source.format.time_base, self.last_duration,
+            np.frombuffer(bytes(self.key), bool), self.source.format.time_base, self.source.format.frame_rate, self.last_duration,
             self.earlier_errors + self.source.decode_errors, not self.source.mended,
         )  # fmt: skip
 
@@ -65,7 +65,7 @@ class _Listing:
         self.pts = array("q", index.pts.tolist())
         self.corrupt, self.key = bytearray(index.corrupt.tobytes()), bytearray(index.key.tobytes())
         self.cuts = set(cuts)
-        self.earlier_errors = index.decode_errors
+        self.earlier_errors, self.last_duration = index.decode_errors, index.last_duration
         self.source.use_index(index.key_pts(), True)
         return len(index) - LOOKBACK
 
@@ -128,6 +128,11 @@ def _run(source: Source, partial: Path, meter: Meter, check: Callable[[], None])
             if time.monotonic() - saved > _SAVE_EVERY:
                 listing.save_partial(partial)
                 saved = time.monotonic()
+    except RestoreError:
+        stream.close()
+        if listing.pts:
+            listing.save_partial(partial)
+        raise
     finally:
         stream.close()
     return listing

@@ -9,25 +9,47 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from restore.frames import Domain, Frame, Planes, VideoFormat
+from restore.frames import ColorInfo, Domain, Frame, PixelFormat, Planes, VideoFormat
 from restore.media import color
 
 
 @dataclass(slots=True)
 class Picture:
-    """One frame between stages. Either `planes` (native samples) or `rgb` is the truth; the other may be missing."""
+    """One frame between stages. `planes` are the truth where they are there, and `rgb` a copy of them; else `rgb` is."""
 
     index: int
     pts: int
     format: VideoFormat
     """What `planes` are in, or would be."""
     planes: tuple[torch.Tensor, ...] | None
-    """Native samples without alpha, each (h, w)."""
+    """Without alpha, each (h, w): native samples as long as no stage has worked on them, then float32 nominal values
+    (luma and RGB about [0, 1], chroma about 0), neither rounded nor clamped."""
     rgb: torch.Tensor | None = None
     """(3, H, W) float32, on the scale networks work on."""
     alpha: torch.Tensor | None = None
     """(H, W) float32."""
     corrupt: bool = False
+
+
+_RGB_LUMA = ColorInfo("bt709", "bt709", "bt709", "full")
+"""Luma and chroma of RGB sources, for stages that work on them: BT.709's."""
+
+
+def _floats(pixel: PixelFormat) -> PixelFormat:
+    """The same layout holding nominal values."""
+    return replace(pixel, depth=32)
+
+
+def _nominal(plane: torch.Tensor, format: VideoFormat, chroma: bool = False) -> torch.Tensor:
+    """A plane's nominal values, from its samples if need be."""
+    if plane.is_floating_point():
+        return plane
+    return color.normalise(plane, format.pixel, format.color.range, chroma)
+
+
+def _nominal_planes(planes: Sequence[torch.Tensor], format: VideoFormat) -> tuple[torch.Tensor, ...]:
+    yuv = format.pixel.model == "yuv"
+    return tuple(_nominal(plane, format, yuv and place in (1, 2)) for place, plane in enumerate(planes))
 
 
 class Converter:
@@ -68,73 +90,85 @@ class Converter:
             return torch.stack([self._chroma(picture) for picture in pictures])
         missing = [picture for picture in pictures if picture.rgb is None]
         if missing:
-            planes = tuple(torch.stack(column) for column in zip(*(p.planes or () for p in missing), strict=True))
-            fmt = missing[0].format
-            rgb = color.encode_transfer(color.to_rgb(planes, fmt.pixel, fmt.color), self.transfer)
-            for picture, values in zip(missing, rgb, strict=True):
+            for picture, values in zip(missing, self._to_rgb(missing), strict=True):
                 picture.rgb = values
         if len(pictures) == 1:
             assert pictures[0].rgb is not None
             return pictures[0].rgb.unsqueeze(0)
         return torch.stack([picture.rgb for picture in pictures if picture.rgb is not None])
 
-    def _native(self, picture: Picture) -> tuple[torch.Tensor, ...]:
-        if picture.planes is None:
-            assert picture.rgb is not None
-            rgb = color.decode_transfer(picture.rgb.unsqueeze(0), self.transfer)
-            picture.planes = tuple(p[0] for p in color.from_rgb(rgb, picture.format.pixel, picture.format.color))
-        return picture.planes
+    def _to_rgb(self, pictures: Sequence[Picture]) -> torch.Tensor:
+        fmt = pictures[0].format
+        pixel = fmt.pixel
+        planes = tuple(torch.stack(column) for column in zip(*(p.planes or () for p in pictures), strict=True))
+        if any(plane.is_floating_point() for plane in planes):
+            planes, pixel = _nominal_planes(planes, fmt), _floats(pixel)
+        return color.encode_transfer(color.to_rgb(planes, pixel, fmt.color), self.transfer)
+
+    def _planes(self, picture: Picture) -> tuple[torch.Tensor, ...]:
+        if picture.planes is not None:
+            return picture.planes
+        assert picture.rgb is not None
+        rgb = color.decode_transfer(picture.rgb.unsqueeze(0), self.transfer)
+        planes = color.from_rgb(rgb, _floats(picture.format.pixel), picture.format.color)
+        return tuple(plane[0] for plane in planes)
 
     def _luma(self, picture: Picture) -> torch.Tensor:
         if picture.format.pixel.model == "rgb":
             return color.luma_of(self.pixels([picture], "rgb"), "gbr")[0]
-        return color.normalise(self._native(picture)[0], picture.format.pixel, picture.format.color.range)
+        return _nominal(self._planes(picture)[0], picture.format)
 
     def _chroma(self, picture: Picture) -> torch.Tensor:
         fmt = picture.format
-        if fmt.pixel.model != "yuv":
-            height, width = fmt.height, fmt.width
-            return torch.zeros((2, height, width), device=self.device)
-        chroma = torch.stack(self._native(picture)[1:3])
-        return color.normalise(chroma, fmt.pixel, fmt.color.range, chroma=True)
+        if fmt.pixel.model == "gray":
+            return torch.zeros((2, fmt.height, fmt.width), device=self.device)
+        if fmt.pixel.model == "rgb":
+            planes = color.from_rgb(self.pixels([picture], "rgb"), PixelFormat("yuv", 32), _RGB_LUMA)
+            return torch.cat(planes[1:])
+        return torch.stack(_nominal_planes(self._planes(picture), fmt)[1:3])
 
     def replaced(
         self, picture: Picture, result: torch.Tensor, mask: torch.Tensor | None, domain: Domain, format: VideoFormat
     ) -> Picture:
-        """The picture after a stage returned `result` (C, H, W) in `domain`; `mask` (1, H, W) limits what changes."""
+        """The picture after a stage returned `result` (C, H, W) in `domain`, now in `format`; `mask` (1, H, W) limits
+        what changes."""
         if mask is not None:
             return self._masked(picture, result, mask[0], domain)
         if domain == "rgb":
             return replace(picture, rgb=result, planes=None, format=format, alpha=self._resized_alpha(picture, result))
-        planes = list(self._native(picture))
-        fmt = picture.format
+        if picture.format.pixel.model == "rgb":
+            return replace(picture, rgb=self._recoloured(picture, result, domain), planes=None, format=format)
+        planes = self._planes(picture)
+        if format.pixel != picture.format.pixel:
+            planes = _nominal_planes(planes, picture.format)
         if domain == "luma":
-            if fmt.pixel.model == "rgb":
-                rgb = self.pixels([picture], "rgb")[0]
-                shifted = rgb + (result[0] - color.luma_of(rgb.unsqueeze(0), "gbr")[0])
-                return replace(picture, rgb=shifted, planes=None)
-            planes[0] = color.quantise(result[0], fmt.pixel, fmt.color.range)
-        elif fmt.pixel.model == "yuv":
-            planes[1], planes[2] = color.quantise(result, fmt.pixel, fmt.color.range, chroma=True)
-        return replace(picture, planes=tuple(planes), rgb=None)
+            planes = (result[0], *planes[1:])
+        elif format.pixel.model == "yuv":
+            planes = (planes[0], result[0], result[1])
+        return replace(picture, planes=planes, rgb=None, format=format)
+
+    def _recoloured(self, picture: Picture, result: torch.Tensor, domain: Domain) -> torch.Tensor:
+        """RGB with another luma or chroma."""
+        rgb = self.pixels([picture], "rgb")
+        if domain == "luma":
+            return rgb[0] + (result[0] - color.luma_of(rgb, "gbr")[0])
+        luma = color.luma_of(rgb, "gbr")
+        return color.to_rgb((luma, result[0:1], result[1:2]), PixelFormat("yuv", 32), _RGB_LUMA)[0]
 
     def _masked(self, picture: Picture, result: torch.Tensor, mask: torch.Tensor, domain: Domain) -> Picture:
-        old = self._native(picture)
+        if picture.planes is None and domain == "rgb":
+            return replace(picture, rgb=torch.where(mask, result, picture.rgb))
+        # Quantising what was normalised gives the same sample again, so what lies outside the mask is untouched.
+        old = _nominal_planes(self._planes(picture), picture.format)
         whole = self.replaced(replace(picture), result, None, domain, picture.format)
-        new = self._native(whole)
+        new = _nominal_planes(self._planes(whole), picture.format)
         merged = []
         for before, after in zip(old, new, strict=True):
             where = mask
             if before.shape != mask.shape:
                 # A subsampled sample changes if any of the pixels it covers does.
-                shrunk = F.adaptive_max_pool2d(mask[None, None].float(), (before.shape[0], before.shape[1]))
-                where = shrunk[0, 0] > 0
-            # where() lacks uint16 kernels on some devices; int32 holds every sample.
-            if before.dtype == torch.uint16:
-                chosen = torch.where(where, after.to(torch.int32), before.to(torch.int32)).to(torch.uint16)
-            else:
-                chosen = torch.where(where, after, before)
-            merged.append(chosen)
+                where = F.adaptive_max_pool2d(mask[None, None].float(), tuple(before.shape))[0, 0] > 0
+            merged.append(torch.where(where, after, before))
         return replace(picture, planes=tuple(merged), rgb=None)
 
     @staticmethod
@@ -146,15 +180,22 @@ class Converter:
         return F.interpolate(alpha[None, None], size, mode="bilinear", antialias=True)[0, 0]
 
     def download(self, pictures: Sequence[Picture], target: VideoFormat) -> list[Frame]:
-        """Pictures to frames in the output's planes; native planes that already fit are copied untouched."""
-        untouched = [
-            p.rgb is None and p.format.pixel == target.pixel and p.format.color == target.color for p in pictures
-        ]
-        if all(untouched):
-            return [Frame(p.pts, self._with_alpha(_to_numpy(p.planes or ()), p, target), p.corrupt) for p in pictures]
-        if len({tuple(p.rgb.shape) if p.rgb is not None else None for p in pictures}) > 1 or any(untouched):
+        """Pictures to frames in the output's planes. Planes that fit already are rounded where a stage has worked on
+        them, and copied where none has."""
+        if all(_fits(picture, target) for picture in pictures):
+            return [self._stored(picture, target) for picture in pictures]
+        if len({tuple(p.rgb.shape) if p.rgb is not None else None for p in pictures}) > 1:
             return [frame for picture in pictures for frame in self._converted([picture], target)]
         return self._converted(pictures, target)
+
+    def _stored(self, picture: Picture, target: VideoFormat) -> Frame:
+        fmt, planes = picture.format, []
+        for place, plane in enumerate(picture.planes or ()):
+            chroma = fmt.pixel.model == "yuv" and place in (1, 2)
+            if plane.is_floating_point() or fmt.pixel.depth != target.pixel.depth:
+                plane = color.quantise(_nominal(plane, fmt, chroma), target.pixel, target.color.range, chroma)
+            planes.append(plane)
+        return Frame(picture.pts, self._with_alpha(_to_numpy(planes), picture, target), picture.corrupt)
 
     def _converted(self, pictures: Sequence[Picture], target: VideoFormat) -> list[Frame]:
         rgb = color.decode_transfer(self.pixels(pictures, "rgb"), self.transfer)
@@ -174,6 +215,16 @@ class Converter:
             opaque = 1.0 if target.pixel.is_float else 2**target.pixel.depth - 1
             return (*planes, np.full((target.height, target.width), opaque, target.pixel.dtype))
         return (*planes, *_to_numpy((color.quantise(picture.alpha, target.pixel, "full"),)))
+
+
+def _fits(picture: Picture, target: VideoFormat) -> bool:
+    """Whether the planes are the output's but for their depth."""
+    if picture.planes is None:
+        return False
+    have, want = picture.format.pixel, target.pixel
+    return (have.model, have.chroma_shift) == (want.model, want.chroma_shift) and replace(
+        picture.format.color, assumed=target.color.assumed
+    ) == target.color
 
 
 def _to_numpy(planes: Sequence[torch.Tensor]) -> Planes:

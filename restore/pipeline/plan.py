@@ -11,12 +11,13 @@ import os
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from restore.errors import OptionError, PlanError
 from restore.frames import Shot
+from restore.pipeline.contract import Stage
 from restore.pipeline.index import FrameIndex
 from restore.times import parse_time
 
@@ -42,20 +43,29 @@ def read_json(path: Path) -> Any:
         raise PlanError(f"{path}: cannot be read ({error})") from None
 
 
+def _time(value: str | float) -> str | float:
+    parse_time(value, Fraction(120000, 1001))  # any rate: only the form counts here
+    return value
+
+
+Time = Annotated[str | int | float, AfterValidator(_time)]
+"""A time from the first frame, as `restore.times.parse_time` takes it."""
+
+
 class Cuts(BaseModel):
     """Cuts a person adds or takes away, each the time of the first frame of a shot."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-    add: tuple[str | float | int, ...] = ()
-    remove: tuple[str | float | int, ...] = ()
+    add: tuple[Time, ...] = ()
+    remove: tuple[Time, ...] = ()
 
 
 class Change(BaseModel):
     """Values a person sets for every shot that a stretch of time touches."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
-    start: str | float | int = Field(alias="from")
-    end: str | float | int = Field(alias="to")
+    start: Time = Field(alias="from")
+    end: Time = Field(alias="to")
     stage: str
     set: dict[str, Any]
     note: str = ""
@@ -65,7 +75,7 @@ class Edits(BaseModel):
     """The whole of ``edits.json``."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-    version: int = 1
+    version: Literal[1] = 1
     cuts: Cuts = Cuts()
     changes: tuple[Change, ...] = ()
 
@@ -80,7 +90,7 @@ class Edits(BaseModel):
         except ValidationError as error:
             first = error.errors()[0]
             place = ".".join(str(step) for step in first["loc"])
-            raise PlanError(f"{path}: {place}: {first['msg']}") from None
+            raise PlanError(f"{path}: {place}: {first['msg'].removeprefix('Value error, ')}") from None
 
 
 class Plan:
@@ -112,11 +122,8 @@ class Plan:
             cuts = {int(cut["frame"]) for cut in read_json(self.shots_path)["cuts"]}
         except (KeyError, TypeError, ValueError):
             raise PlanError(f"{self.shots_path}: not a list of shots; delete it and run again") from None
-        rate = Fraction(1) / (index.step * index.time_base)
-        origin = int(index.pts[0]) * index.time_base
-        for time in edits.cuts.remove:
-            cuts.discard(_edit_frame(time, rate, index, origin))
-        cuts.update(_edit_frame(time, rate, index, origin) for time in edits.cuts.add)
+        cuts.difference_update([_edit_frame(time, index) for time in edits.cuts.remove])
+        cuts.update(_edit_frame(time, index) for time in edits.cuts.add)
         borders = sorted({0, *(cut for cut in cuts if 0 < cut < len(index)), len(index)})
         return [
             Shot(number, first, stop) for number, (first, stop) in enumerate(zip(borders, borders[1:], strict=False))
@@ -139,28 +146,29 @@ class Plan:
         write_json(self.shot_path(shot), found)
 
 
-def _edit_frame(time: str | float | int, rate: Fraction, index: FrameIndex, origin: Fraction) -> int:
-    # Half a frame of leeway: times are copied by people from rounded displays.
-    return index.at(origin + parse_time(time, rate) - 1 / rate / 2)
+def _edit_frame(time: str | float, index: FrameIndex) -> int:
+    try:
+        return index.find(time)
+    except OptionError as error:
+        raise PlanError(f"edits.json: {error}") from None
 
 
 def edited_values(
-    edits: Edits, stage: str, editable: frozenset[str], shot: Shot, index: FrameIndex, found: Mapping[str, Any]
+    edits: Edits, stage: Stage[Any], shot: Shot, index: FrameIndex, found: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """What one stage is told about one shot: the findings, with every change that touches the shot laid over them."""
-    values = dict(found)
-    rate = Fraction(1) / (index.step * index.time_base)
-    origin = int(index.pts[0]) * index.time_base
+    """What one stage is told about one shot: findings, then options, then every change that touches the shot.
+
+    Raises PlanError for a change that the stage does not know or that cannot be.
+    """
+    values = stage.told(found)
     for change in edits.changes:
-        if change.stage != stage:
+        if change.stage != stage.name:
             continue
-        unknown = set(change.set) - editable
-        if unknown:
-            raise OptionError(
-                f"edits.json: {stage} has no {', '.join(sorted(unknown))} to set; it has {', '.join(sorted(editable))}"
-            )
-        first = _edit_frame(change.start, rate, index, origin)
-        last = _edit_frame(change.end, rate, index, origin)
+        try:
+            changed = stage.checked_edit(change.set)
+        except OptionError as error:
+            raise PlanError(f"edits.json: {error}") from None
+        first, last = _edit_frame(change.start, index), _edit_frame(change.end, index)
         if first < shot.end and max(last, first + 1) > shot.start:
-            values.update(change.set)
+            values.update(changed)
     return values

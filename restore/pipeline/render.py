@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import errno
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, Self
 
-from restore.errors import DiskFullError
 from restore.frames import Frame, Shot, VideoFormat
 from restore.media.codecs import EncoderSettings
 from restore.media.encode import SegmentEncoder
@@ -97,26 +95,19 @@ class SegmentRenderer:
         """Render and write one segment; returns its line for the journal. Raises whatever went wrong."""
         started = time.perf_counter()
         segment = work.segment
-        try:
-            with self._sink(work) as sink:
-                with Drain(sink.write, depth=4) as drain:
-                    for shot, values in work.shots:
-                        core = range(max(segment.start, shot.start), min(segment.end, shot.end))
-                        for frame in self.chain.render(self._reader.read, shot, core, values):
-                            begun = time.perf_counter()
-                            drain.put(frame)
-                            self.chain.spent("write", begun)
-                            if on_frame is not None:
-                                on_frame()
-                    begun = time.perf_counter()
-                size, reorder = sink.finish()
-                self.chain.spent("write", begun)
-        except OSError as error:
-            if error.errno == errno.ENOSPC:
-                raise DiskFullError(
-                    f"{work.path.parent}: the disk is full; make room and run the same command again"
-                ) from None
-            raise
+        with self._sink(work) as sink:
+            with Drain(sink.write, depth=4) as drain:
+                for shot, values in work.shots:
+                    core = range(max(segment.start, shot.start), min(segment.end, shot.end))
+                    for frame in self.chain.render(self._reader.read, shot, core, values):
+                        begun = time.perf_counter()
+                        drain.put(frame)
+                        self.chain.spent("write", begun)
+                        if on_frame is not None:
+                            on_frame()
+                begun = time.perf_counter()
+            size, reorder = sink.finish()
+            self.chain.spent("write", begun)
         batch = self.chain.batches[0].size if self.chain.batches else 0
         return Entry(work.key, segment.start, segment.end, size, reorder, time.perf_counter() - started, batch)
 

@@ -18,19 +18,20 @@ from restore.frames import Shot
 from restore.media.codecs import EncoderSettings
 from restore.media.mux import MuxPlan, join
 from restore.media.open import open_source
+from restore.media.picture_output import PictureOutput
 from restore.media.verify import verify
-from restore.pipeline.analyse import Analysis
+from restore.pipeline.analyse import Analysis, stage_facts
 from restore.pipeline.chain import Chain
 from restore.pipeline.index import DamagedRange, FrameIndex
-from restore.pipeline.job import Job
-from restore.pipeline.journal import Entry, Journal
+from restore.pipeline.job import Job, disk_errors
+from restore.pipeline.journal import Journal
 from restore.pipeline.listing import list_frames
 from restore.pipeline.plan import Edits
 from restore.pipeline.progress import Meter, OnProgress
 from restore.pipeline.reader import FrameReader
 from restore.pipeline.render import Engine, RenderTask, Work
 from restore.pipeline.segments import Segment, clip_segments, cut_segments, digest
-from restore.pipeline.setup import Setup, check_existing, check_space, span_of, stage_facts
+from restore.pipeline.setup import Setup, check_existing, check_space
 
 
 @dataclass(frozen=True)
@@ -65,35 +66,39 @@ class Runner:
 
     def run(self) -> JobResult:
         """Do whatever is left to do. Raises RestoreError; the job folder keeps all that is finished."""
+        with disk_errors(self.setup.folder), Job(self.setup.folder) as job:
+            return self._run(job)
+
+    def _run(self, job: Job) -> JobResult:
         started = time.monotonic()
         setup = self.setup
         request = setup.request
-        with Job(setup.folder) as job:
-            job.adopt(setup.identity, request.overwrite)
-            check_existing(setup, job)
-            job.update_manifest(
-                restore=__version__,
-                source={"path": str(Path(request.source).absolute()), "identity": setup.identity},
-                output=str(request.output.absolute()),
-                recipe=request.recipe,
-                device={"type": setup.device.torch_device.type, "precision": setup.device.precision},
-            )
-            index = self._list(job)
-            first, stop = self._span(index)
-            job.update_manifest(damaged=[found.as_json() for found in index.damaged()])
-            edits = Edits.load(job.plan.edits_path)
-            shots = job.plan.shots(index, edits)
-            self._check_edits(edits)
-            values = self._analyse(job, index, edits, [s for s in shots if s.start < stop and s.end > first])
-            segments = cut_segments(shots)
-            if (first, stop) != (0, len(index)):
-                segments = clip_segments(segments, first, stop)
-            works = [self._work(job, segment, index, shots, values) for segment in segments]
-            journal = job.journal()
-            rendered = self._render(job, journal, index, works, first, stop)
-            unchanged = not rendered and self._is_current(job, works)
-            if not unchanged:
-                self._finish(job, journal, index, works, first, stop)
+        job.adopt(setup.identity, request.overwrite)
+        check_existing(setup, job)
+        edits = Edits.load(job.plan.edits_path)
+        self._check_edits(edits)
+        job.update_manifest(
+            restore=__version__,
+            source={"path": str(Path(request.source).absolute()), "identity": setup.identity},
+            output=str(request.output.absolute()),
+            recipe=request.recipe,
+            device={"type": setup.device.torch_device.type, "precision": setup.device.precision},
+        )
+        index = self._list(job)
+        first, stop = self._span(index)
+        job.update_manifest(damaged=[found.as_json() for found in index.damaged()])
+        shots = job.plan.shots(index, edits)
+        values = self._analyse(job, index, edits, [s for s in shots if s.start < stop and s.end > first])
+        segments = cut_segments(shots)
+        if (first, stop) != (0, len(index)):
+            segments = clip_segments(segments, first, stop)
+        facts = self._facts(first)
+        works = [self._work(job, segment, index, shots, values, facts) for segment in segments]
+        journal = job.journal()
+        rendered = self._render(job, journal, index, works, first, stop)
+        unchanged = not rendered and self._is_current(job, works)
+        if not unchanged:
+            self._finish(job, journal, index, works, first, stop)
         notes = setup.film.notes if setup.film else ()
         return JobResult(
             request.output, setup.folder, stop - first, rendered, time.monotonic() - started,
@@ -103,7 +108,9 @@ class Runner:
     def _list(self, job: Job) -> FrameIndex:
         path, shots = job.plan.frames_path, job.plan.shots_path
         if path.exists() and shots.exists():
-            return FrameIndex.load(path)
+            index = FrameIndex.load(path)
+            if index.time_base == self.setup.info.format.time_base:  # a sequence's rate may be given anew
+                return index
         with open_source(self.setup.request.source, self.setup.request.input) as source:
             meter = Meter("list", self.setup.info.frame_count, self.on_progress)
             index = list_frames(source, job.plan, meter, self.check, self.setup.info.path)
@@ -114,15 +121,13 @@ class Runner:
         request = self.setup.request
         if request.start is None and request.end is None:
             return 0, len(index)
-        rate = self.setup.info.format.frame_rate
-        start, end = span_of(rate, request.start, request.end)
-        origin = int(index.pts[0]) * index.time_base
-        leeway = Fraction(1, 2) / rate
-        first = index.at(origin + start - leeway)
-        stop = len(index) if end is None else index.at(origin + end - leeway)
+        first = 0 if request.start is None else index.find(request.start)
+        stop = len(index) if request.end is None else index.find(request.end)
+        if first >= len(index):
+            length = float((index.end_pts - int(index.pts[0])) * index.time_base)
+            raise OptionError(f"--start {request.start} lies behind the end of the film ({length:.3f} s)")
         if first >= stop:
-            length = float(index.end_pts * index.time_base - origin)
-            raise OptionError(f"--start {request.start or 0} lies behind the end of the film ({length:.3f} s)")
+            raise OptionError(f"no frame lies between --start {request.start or 0} and --end {request.end}")
         return first, stop
 
     def _check_edits(self, edits: Edits) -> None:
@@ -157,22 +162,29 @@ class Runner:
             source.close()
         return {shot.number: tuple(analysis.values(shot)) for shot in shots}
 
+    def _facts(self, first: int) -> dict[str, Any]:
+        """What every segment's pixels and bytes depend on alike."""
+        setup = self.setup
+        return {
+            "source": setup.identity,
+            "stages": stage_facts(setup.request.stages),
+            "input": [setup.transfer, str(setup.request.input.fps), setup.request.input.hold],
+            "output": setup.output.describe(),
+            "first": 0 if setup.film else first,  # the files of a sequence are numbered from there
+            "device": [setup.device.torch_device.type, setup.device.precision, torch.__version__],
+            "restore": __version__,
+        }
+
     def _work(
         self, job: Job, segment: Segment, index: FrameIndex, shots: Sequence[Shot],
-        values: dict[int, tuple[dict[str, Any], ...]],
+        values: dict[int, tuple[dict[str, Any], ...]], facts: dict[str, Any],
     ) -> Work:  # fmt: skip
         touched = [shot for shot in shots if shot.start < segment.end and shot.end > segment.start]
-        setup = self.setup
         key = digest(
             {
-                "source": setup.identity,
+                **facts,
                 "frames": [segment.start, segment.end, int(index.pts[segment.start]), int(index.pts[segment.end - 1])],
                 "shots": [[shot.start, shot.end, list(values[shot.number])] for shot in touched],
-                "stages": stage_facts(setup.request.stages),
-                "input": [setup.transfer, str(setup.request.input.fps), setup.request.input.hold],
-                "output": setup.output.describe(),
-                "device": [setup.device.torch_device.type, setup.device.precision, torch.__version__],
-                "restore": __version__,
             }
         )
         return Work(segment, key, job.segment_path(key), tuple((shot, values[shot.number]) for shot in touched))
@@ -198,15 +210,16 @@ class Runner:
         meter = Meter("render", stop - first, self.on_progress, done)
         if not todo:
             return 0
+        if isinstance(setup.output, PictureOutput):
+            # Pictures lie at their final names: what is there now is written over, and whole no more.
+            keys = {work.key for work in works} - {work.key for work in todo}
+            journal.forget([key for key in journal.entries if key not in keys])
+            job.update_manifest(writing=str(Path(setup.output.pattern).absolute()))
         task = RenderTask(
             setup.request.source, setup.request.input, setup.request.stages, setup.device, setup.transfer,
-            setup.request.batch,            setup.output, index, self._decoder_threads(index), first,
+            setup.request.batch, setup.output, index, self._decoder_threads(index), first,
         )  # fmt: skip
-
-        def on_entry(entry: Entry) -> None:
-            journal.add(entry)
-
-        self.engine.run(task, todo, on_entry, meter.add, self.check)
+        self.engine.run(task, todo, journal.add, meter.add, self.check)
         meter.finish()
         return frames
 
@@ -216,7 +229,8 @@ class Runner:
             {
                 "segments": [work.key for work in works],
                 "streams": [stream.index for stream in self.setup.copied],
-                "audio": [str(path) for path in self.setup.audio],
+                "audio": [[str(path), path.stat().st_size, path.stat().st_mtime_ns] for path in self.setup.audio],
+                "master": request.options.master,
                 "span": [request.start, request.end],
             }
         )
@@ -225,34 +239,42 @@ class Runner:
         made = job.manifest.get("finished", {})
         if made.get("key") != self._output_key(works):
             return False
-        return self.setup.film is None or job.owns_output(self.setup.request.output)
+        output = self.setup.output
+        if isinstance(output, PictureOutput) and not output.single:
+            first, stop = works[0].segment.start, works[-1].segment.end
+            return output.all_exist(0, stop - first)
+        return job.owns_output(self.setup.request.output)
 
     def _finish(
         self, job: Job, journal: Journal, index: FrameIndex, works: Sequence[Work], first: int, stop: int
     ) -> None:
-        output = self.setup.request.output
-        finished: dict[str, Any] = {"key": self._output_key(works), "output": str(output.absolute())}
-        if self.setup.film is not None:
-            self._join(self.setup.film, journal, index, works, first, stop)
-            stat = output.stat()
-            finished |= {"bytes": stat.st_size, "mtime_ns": stat.st_mtime_ns}
-        job.update_manifest(finished=finished)
-        keep = set() if self.setup.request.options.discard_segments else {work.path for work in works}
+        output = self.setup.output
+        made: dict[str, Any] = {
+            "key": self._output_key(works), "output": str(self.setup.request.output.absolute())
+        }  # fmt: skip
+        if isinstance(output, EncoderSettings):
+            made = self._join(job, made, output, journal, index, works, first, stop)
+        elif output.single:
+            made |= job.file_facts(self.setup.request.output)
+            job.update_manifest(writing=None)
+        job.update_manifest(finished=made, joining=None)
+        self._tidy(job, works, whole=(first, stop) == (0, len(index)))
+
+    def _tidy(self, job: Job, works: Sequence[Work], whole: bool) -> None:
+        """Delete what the film is not made of. A run of a part leaves the segments of the whole alone."""
+        discard = self.setup.request.options.discard_segments
+        keep = set() if discard else {work.path for work in works}
         for path in job.segments.iterdir():
-            if path not in keep:
+            if path not in keep and (whole or discard or path.suffix == ".part"):
                 path.unlink()
-        if self.setup.request.options.discard_segments:
-            journal.path.unlink(missing_ok=True)
+        if discard:
+            (job.folder / "journal.jsonl").unlink(missing_ok=True)
 
     def _join(
-        self,
-        settings: EncoderSettings,
-        journal: Journal,
-        index: FrameIndex,
-        works: Sequence[Work],
-        first: int,
-        stop: int,
-    ) -> None:
+        self, job: Job, made: dict[str, Any], settings: EncoderSettings, journal: Journal, index: FrameIndex,
+        works: Sequence[Work], first: int, stop: int,
+    ) -> dict[str, Any]:  # fmt: skip
+        """Join, verify and name the film; returns `made` with the facts by which it is known again."""
         setup = self.setup
         output = setup.request.output
         part = output.with_name(output.name + ".part")
@@ -285,10 +307,13 @@ class Runner:
             verify(plan)
             with part.open("rb+") as file:
                 os.fsync(file.fileno())
+            made = {**made, **job.file_facts(part)}
+            job.update_manifest(joining=made)  # if it stops right after the renaming, the output is known as its own
             os.replace(part, output)
         finally:
             part.unlink(missing_ok=True)
         meter.finish()
+        return made
 
     def _label(self) -> dict[str, str]:
         """Altered footage says so: which tool, which stages, which models."""
@@ -299,5 +324,6 @@ class Runner:
         if not steps:
             return {}
         said = f"Restored with restore {__version__}: {'; '.join(steps)}"
-        before = self.setup.info.metadata.get("comment")
+        tags = self.setup.info.metadata.items()
+        before = next((value for key, value in tags if key.lower() == "comment"), None)
         return {"comment": f"{before}; {said}" if before and said not in before else said}

@@ -27,14 +27,15 @@ class Segment:
 
 
 def cut_segments(shots: Sequence[Shot], shortest: int = SHORTEST, longest: int = LONGEST) -> list[Segment]:
-    """Cut a film at shot boundaries into pieces of `shortest` to about `longest` frames.
+    """Cut a film into pieces of at least `shortest` frames, at the first cut that is far enough from the last.
 
-    Short shots share a segment, long ones are split evenly; only a film shorter than `shortest` gives a shorter one.
+    A stretch without such a cut of more than `longest` frames is split evenly; only a film shorter than `shortest`
+    gives a shorter piece. A cut added or taken away moves the pieces around it and soon none after.
     """
     pieces: list[int] = []
     pending = 0
     for shot in shots:
-        if pending and len(shot) >= shortest <= pending:
+        if pending >= shortest:
             pieces.append(pending)
             pending = 0
         length = pending + len(shot)

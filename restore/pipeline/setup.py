@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -13,11 +13,12 @@ from typing import Any
 from restore.errors import DiskFullError, OptionError, OutputError, OutputExistsError, SourceError
 from restore.frames import VideoFormat
 from restore.media.codecs import EncoderSettings, encoder_settings
-from restore.media.mux import check_streams
 from restore.media.open import identity, probe
 from restore.media.options import InputOptions, OutputOptions
 from restore.media.picture_output import PictureOutput, is_picture_output, picture_output
 from restore.media.probe import SourceInfo, StreamInfo
+from restore.media.sequence_files import NumberedNames, is_sequence, list_sequence
+from restore.media.streams import check_streams
 from restore.pipeline.contract import Device, Stage
 from restore.pipeline.job import Job, default_folder
 from restore.times import parse_time
@@ -78,6 +79,7 @@ def prepare(request: Request, choose: Callable[[int, bool], Device]) -> Setup:
     """
     info = probe(request.source, request.input)
     _check_fields(info, request)
+    _check_span(request, info.format.frame_rate)
     formats = [info.format]
     for stage in request.stages:
         stage.check(formats[-1])
@@ -112,10 +114,17 @@ def _check_fields(info: SourceInfo, request: Request) -> None:
             )
 
 
+def _check_span(request: Request, rate: Fraction) -> None:
+    first = Fraction(0) if request.start is None else parse_time(request.start, rate)
+    if request.end is not None and parse_time(request.end, rate) <= first:
+        raise OptionError(f"--end {request.end} is not after --start {request.start or 0}")
+
+
 def _check_output(request: Request) -> None:
     output = request.output
-    if Path(request.source).exists() and output.exists() and output.samefile(request.source):
-        raise OutputExistsError(f"{output}: is the source itself, which is never written to; give another name")
+    for path in _source_files(request):
+        if _would_write(output, path):
+            raise OutputExistsError(f"{path}: belongs to the source, which is never written to; name another output")
     if output.is_dir():
         raise OutputError(f"{output}: is a folder; name a file, or a pattern like {output}/frame_%06d.png")
     parent = output.parent
@@ -125,14 +134,33 @@ def _check_output(request: Request) -> None:
         raise OutputError(f"{parent}: no right to write there; check the folder's permissions")
 
 
+def _source_files(request: Request) -> list[Path]:
+    extra = [Path(request.input.audio)] if request.input.audio else []
+    if not is_sequence(request.source):
+        return [Path(request.source), *extra]
+    files = list_sequence(request.source)
+    return [*(files.folder / name for name in files.names), *extra]
+
+
+def _would_write(output: Path, path: Path) -> bool:
+    """Whether writing `output` would touch the file at `path`, be it through a link or a ``.part``."""
+    name = path.name.removesuffix(".part")
+    if is_picture_output(output) and is_sequence(output):
+        names = NumberedNames.parse(output)
+        return names.number(name) is not None and names.folder.resolve() == path.parent.resolve()
+    same = output.exists() and path.exists() and output.samefile(path)
+    return same or (name == output.name and output.parent.resolve() == path.parent.resolve())
+
+
 def check_existing(setup: Setup, job: Job) -> None:
     """Refuse to replace a file that is not this job's own. Raises OutputExistsError."""
     output = setup.request.output
-    existing: Path | None
+    existing: Path | None = output if output.exists() else None
     if isinstance(setup.output, PictureOutput):
-        existing = None if job.journal().entries else setup.output.first_existing()
-    else:
-        existing = output if output.exists() and not job.owns_output(output) else None
+        began = job.manifest.get("writing") == str(Path(setup.output.pattern).absolute())
+        existing = None if began else setup.output.first_existing()
+    if existing is not None and job.owns_output(existing):
+        return
     if existing is not None and not setup.request.overwrite:
         raise OutputExistsError(
             f"{existing}: exists already and was not made by this job; add --overwrite to replace it"
@@ -176,19 +204,3 @@ def _existing(path: Path) -> Path:
     while not path.exists():
         path = path.parent
     return path
-
-
-def span_of(rate: Fraction, start: str | None, end: str | None) -> tuple[Fraction, Fraction | None]:
-    """``--start`` and ``--end`` in seconds from the first frame. Raises OptionError if they are the wrong way round."""
-    first = parse_time(start, rate) if start is not None else Fraction(0)
-    last = parse_time(end, rate) if end is not None else None
-    if last is not None and last <= first:
-        raise OptionError(f"--end {end} is not after --start {start or 0}")
-    return first, last
-
-
-def stage_facts(stages: Sequence[Stage[Any]]) -> list[dict[str, Any]]:
-    """What identifies the stages of a job, for keys."""
-    return [
-        {"name": s.name, "version": s.version, "options": s.options.effective(), "weights": s.weights()} for s in stages
-    ]  # fmt: skip

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from restore.errors import OptionError
-from restore.pipeline.contract import Stage, StageOptions
+from restore.pipeline.contract import Stage, StageOptions, first_problem
 
 _STAGES = {
     "upscale": ("restore.stages.upscale.options:UpscaleOptions", "restore.stages.upscale.render:Upscale"),
@@ -55,13 +55,3 @@ def parse_options(name: str, values: dict[str, Any]) -> StageOptions:
         return options_of(name).model_validate(values)
     except ValidationError as error:
         raise OptionError(f"{name}: {first_problem(error)}") from None
-
-
-def first_problem(error: ValidationError) -> str:
-    """The first complaint of pydantic, in one line of ours."""
-    problem = error.errors()[0]
-    place = ".".join(str(step) for step in problem["loc"])
-    if problem["type"] == "extra_forbidden":
-        return f"there is no option {place}"
-    message = problem["msg"].removeprefix("Value error, ")
-    return f"{place}: {message}" if place else message

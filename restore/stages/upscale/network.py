@@ -25,6 +25,11 @@ SMALLEST_TILE = 64
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
+def overlaps_enough(loaded: LoadedNetwork) -> bool:
+    """Whether tiles can overlap by the network's reach, so that pixels are the same whatever the tile."""
+    return loaded.receptive_field is not None and loaded.receptive_field <= FARTHEST_REACH
+
+
 class NetworkRunner:
     """A loaded network on a device, its convolutions in the job's precision and channels-last.
 
@@ -37,10 +42,8 @@ class NetworkRunner:
         self.scale = loaded.scale
         self.device = device.torch_device
         self.dtype = _DTYPES[device.precision]
-        reach = loaded.receptive_field
-        self.exact = reach is not None and reach <= FARTHEST_REACH
-        """Whether pixels are the same whatever the tile."""
-        self.overlap = reach if reach is not None and self.exact else FIXED_OVERLAP
+        self.exact = overlaps_enough(loaded)
+        self.overlap = loaded.receptive_field or FIXED_OVERLAP if self.exact else FIXED_OVERLAP
         self._folded = lru_cache(maxsize=8)(self._fold)
         self._plain = None if loaded.conditions else self._prepare(loaded.module)
         self._tile: int | None = None
@@ -56,9 +59,8 @@ class NetworkRunner:
 
             def compact(pixels: torch.Tensor) -> torch.Tensor:
                 features = body(pixels.to(self.dtype)).float()
-                return F.pixel_shuffle(features, factor).add_(
-                    F.interpolate(pixels, scale_factor=factor, mode="nearest")
-                )
+                base = F.interpolate(pixels.contiguous(), scale_factor=factor, mode="nearest")
+                return base.add_(F.pixel_shuffle(features, factor))
 
             return compact
         if kind in ("RRDBNet", "ESRGAN"):
@@ -81,7 +83,7 @@ class NetworkRunner:
         """Enlarge (N, 3, H, W) float32, on whichever device it lies, to (N, 3, scale H, scale W) there.
 
         `tile` limits the tile's side; else free memory decides. Out of memory, the tile is halved and the same frames
-        are tried again. Raises DeviceMemoryError below `SMALLEST_TILE`.
+        are tried again. Raises DeviceMemoryError below `SMALLEST_TILE`, and where another tile would mean other pixels.
         """
         apply = self._folded(degradation) if self.loaded.conditions else self._plain
         assert apply is not None
@@ -93,6 +95,11 @@ class NetworkRunner:
                 if not is_out_of_memory(error):
                     raise
                 size = min(size, max(pixels.shape[-2:])) // 2
+                if not self.exact:
+                    raise DeviceMemoryError(
+                        f"out of memory on {self.device}: {self.loaded.id} needs the same tiles for the whole film; "
+                        f"start it with --tile {max(size, SMALLEST_TILE)}"
+                    ) from None
                 if size < SMALLEST_TILE:
                     raise DeviceMemoryError(
                         f"out of memory on {self.device} with tiles of {SMALLEST_TILE} pixels; close other programs"
@@ -119,11 +126,12 @@ class NetworkRunner:
         count, channels, height, width = pixels.shape
         if height <= size and width <= size:
             return self._run(pixels, apply).to(pixels.device)
+        step = self.loaded.multiple_of  # tiles begin where the network's own grid does
         result = pixels.new_empty((count, channels, height * self.scale, width * self.scale))
         for top, bottom in _spans(height, size):
             for left, right in _spans(width, size):
-                y0, y1 = max(0, top - self.overlap), min(height, bottom + self.overlap)
-                x0, x1 = max(0, left - self.overlap), min(width, right + self.overlap)
+                y0, y1 = max(0, top - self.overlap) // step * step, min(height, bottom + self.overlap)
+                x0, x1 = max(0, left - self.overlap) // step * step, min(width, right + self.overlap)
                 enlarged = self._run(pixels[:, :, y0:y1, x0:x1], apply)
                 s = self.scale
                 kept = enlarged[:, :, (top - y0) * s : (bottom - y0) * s, (left - x0) * s : (right - x0) * s]

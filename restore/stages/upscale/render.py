@@ -13,7 +13,7 @@ from restore.errors import OptionError
 from restore.frames import FrameBatch, VideoFormat
 from restore.pipeline.contract import Analyzer, Device, Stage, Values
 from restore.stages.upscale.analysis import ESTIMATOR, DegradationAnalyzer
-from restore.stages.upscale.network import NetworkRunner
+from restore.stages.upscale.network import NetworkRunner, overlaps_enough
 from restore.stages.upscale.options import DEGRADATIONS, UpscaleOptions
 from restore.zoo import LoadedNetwork, load_network, weights_file
 
@@ -72,8 +72,9 @@ class Upscale(Stage[UpscaleOptions]):
                 f"upscale: {width}x{height} is larger than {_LARGEST} pixels a side; use a smaller --scale"
             )
         self._factor = max(width / format.width, height / format.height)
+        network = self._network  # a model that is not there is found out now, not after the analysis
         told = [name for name in DEGRADATIONS if getattr(self.options, name) is not None]
-        if told and not self._network.conditions:
+        if told and not network.conditions:
             raise OptionError(f"upscale: {self.model} cannot be told --{told[0]}; only our own networks can")
 
     def output_format(self, format: VideoFormat) -> VideoFormat:
@@ -92,6 +93,10 @@ class Upscale(Stage[UpscaleOptions]):
             result.frame_rate,
             aspect.limit_denominator(10000),
         )
+
+    def effective(self) -> dict[str, Any]:
+        """A tile counts where the network's reach is unknown: its borders show, if ever so little."""
+        return {**self.options.effective(), "tile": None if overlaps_enough(self._network) else self.options.tile}
 
     def analyzer(self) -> Analyzer | None:
         """For networks that are told how degraded the picture is, unless the person says all of it."""
@@ -120,15 +125,11 @@ class Upscale(Stage[UpscaleOptions]):
             return self._plain(pixels)
         degradation: tuple[float, ...] = ()
         if self._network.conditions:
-            degradation = tuple(self._told(name, values) for name in DEGRADATIONS)
+            degradation = tuple(float(values.get(name, 0.0)) for name in DEGRADATIONS)
         result = self._plain(self._runner(pixels, degradation, self.options.tile))
         if strength < 1:
             result = torch.lerp(self._plain(pixels), result, strength)
         return result
-
-    def _told(self, name: str, values: Values) -> float:
-        own = getattr(self.options, name)
-        return float(own if own is not None else values.get(name, 0.0))
 
     def _plain(self, pixels: torch.Tensor) -> torch.Tensor:
         width, height = self._size
