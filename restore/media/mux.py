@@ -69,7 +69,7 @@ def _join(plan: MuxPlan, on_frame: Callable[[], None] | None) -> None:
     tags = own_tags_removed(plan.info.metadata)
     said = {key.lower() for key in plan.metadata}
     tags = {key: value for key, value in tags.items() if key.lower() not in said} | plan.metadata
-    options: dict[str, str] = {}
+    options = {"fflags": "+bitexact"}  # no random numbers: the same job gives the same bytes
     if plan.settings.container in ("mp4", "mov"):
         custom = any(key.lower() not in _ISO_TAGS for key in tags)
         options["movflags"] = "+faststart" + ("+use_metadata_tags" if custom else "")
