@@ -23,7 +23,7 @@ from restore.media.tags import MATRICES, PRIMARIES, RANGES, TRANSFERS, code, out
 os.environ.setdefault("SVT_LOG", "1")
 
 CONTAINERS = {
-    ".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm", ".avi": "avi",
+    ".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm",
 }  # fmt: skip
 
 
@@ -60,12 +60,12 @@ CODECS = {
         excluded=frozenset({"yuva420p", "yuva422p", "yuva444p", "gbrap"}),
     ),
     "ffv1": CodecSpec(
-        "ffv1", frozenset({"matroska", "mov", "avi"}), lossless=True, even=True,
+        "ffv1", frozenset({"matroska"}), lossless=True, even=True,
         excluded=frozenset({"gbrpf32le", "gbrpf16le", "grayf16le", "yaf16le"}),
         options={"level": "3", "g": "1", "slicecrc": "1", "slices": "16", "coder": "1", "context": "0"},
     ),
     "prores": CodecSpec("prores_ks", frozenset({"mov", "matroska"}), options={"vendor": "apl0"}),
-    "dnxhr": CodecSpec("dnxhd", frozenset({"mov", "matroska"})),
+    "dnxhr": CodecSpec("dnxhd", frozenset({"mov"})),
 }  # fmt: skip
 _ALIASES = {
     "h264": "x264", "h265": "x265", "hevc": "x265", "svtav1": "av1",
@@ -123,6 +123,8 @@ class EncoderSettings:
         if self.encoder in ("libvpx-vp9", "dnxhd", "prores_ks", "ffv1"):
             context.thread_type = "SLICE"
         context.options = dict(self.options)
+        if fmt.color.chroma_location != "left" and fmt.pixel.chroma_shift == (1, 1):
+            context.options["chroma_sample_location"] = fmt.color.chroma_location
 
     def describe(self) -> dict[str, object]:
         """As JSON values, for keys and for people."""
@@ -149,7 +151,7 @@ def container_of(path: Path) -> str:
 def _spec_of(options: OutputOptions, container: str, pixel: PixelFormat) -> CodecSpec:
     name = options.codec
     if name is None:
-        if options.master or container == "avi":
+        if options.master:
             name = "ffv1"
         elif container == "webm":
             name = "av1" if pixel.chroma_shift == (1, 1) and pixel.depth <= 10 and pixel.model == "yuv" else "vp9"
@@ -322,4 +324,9 @@ def encoder_settings(
         container, spec.encoder, replace(fmt, pixel=pixel, color=color), av_format, settings, threads, notes
     )
     result.open()
+    with av.open(os.devnull, "w", format=container) as trial:
+        try:
+            trial.add_stream(spec.encoder, rate=fmt.frame_rate)
+        except ValueError:
+            raise FormatError(f"{spec.encoder} does not go into {container}: name the output .mkv") from None
     return result

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import heapq
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -72,6 +73,7 @@ def _join(plan: MuxPlan, on_frame: Callable[[], None] | None) -> None:
     if plan.settings.container in ("mp4", "mov"):
         custom = any(key.lower() not in _ISO_TAGS for key in tags)
         options["movflags"] = "+faststart" + ("+use_metadata_tags" if custom else "")
+        options["movie_timescale"] = str(_movie_timescale(plan))
     with ExitStack() as stack:
         output = stack.enter_context(av.open(str(plan.path), "w", format=plan.settings.container, options=options))
         source = stack.enter_context(opened(Path(plan.info.path))) if plan.info.kind == "film" else None
@@ -91,6 +93,14 @@ def _join(plan: MuxPlan, on_frame: Callable[[], None] | None) -> None:
         feeds += [_copied_packets(container, streams, plan) for container, streams in copiers if streams]
         for _, packet in heapq.merge(*feeds, key=lambda item: item[0]):
             output.mux_one(packet)
+
+
+def _movie_timescale(plan: MuxPlan) -> int:
+    """Ticks in which a late start of a track is exact; FFmpeg's milliseconds would move it by up to one."""
+    rates = [int(stream.details["sample_rate"]) for stream in plan.copied if "sample_rate" in stream.details]
+    video = plan.settings.format.time_base.denominator
+    exact = math.lcm(video, *rates)
+    return exact if exact < 2**31 else max(1000, video)
 
 
 def _video_stream(

@@ -46,10 +46,10 @@ def check_streams(
             for stream in kept:
                 template = source.streams[stream.index]
                 if not _fits(container, template, options.master):
-                    other = "name the output .mkv, or " if _fits("matroska", template, options.master) else ""
-                    raise FormatError(
-                        f"{container} cannot hold stream {stream}: {other}leave it out with --skip-stream {stream.index}"
-                    )
+                    advice = f"leave it out with --skip-stream {stream.index}"
+                    if _fits("matroska", template, options.master):
+                        advice = f"name the output .mkv, or {advice}"
+                    raise FormatError(f"{container} cannot hold stream {stream}: {advice}")
     for path in audio:
         with opened(path) as sound:
             if not sound.streams.audio:
