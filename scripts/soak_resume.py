@@ -154,7 +154,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         soak = Soak(Path(folder), start_command, asked.frames, asked.seed)
         soak.run(asked.kills)
-        print(f"killed {soak.killed} times ({', '.join(soak.moments)}), done before its moment {soak.outlived} times: identical")
+        print(
+            f"killed {soak.killed} times ({', '.join(soak.moments)}), done before its moment {soak.outlived} times: identical"
+        )
 
 
 if __name__ == "__main__":

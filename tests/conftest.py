@@ -31,9 +31,7 @@ def known_stages(monkeypatch: pytest.MonkeyPatch) -> None:
     from restore import stages
 
     for name, cls in STAGES.items():
-        monkeypatch.setitem(
-            stages._STAGES, name, ("material.stages:AmountOptions", f"material.stages:{cls.__name__}")
-        )
+        monkeypatch.setitem(stages._STAGES, name, ("material.stages:AmountOptions", f"material.stages:{cls.__name__}"))
 
 
 @pytest.fixture(scope="session")

@@ -76,10 +76,7 @@ def write_pictures(folder: Path, count: int, cuts: Sequence[int] = (), suffix: s
 def decoded(path: Path) -> list[tuple[Fraction, bytes]]:
     """Time and samples of every frame of a film."""
     with av.open(str(path)) as container:
-        return [
-            (Fraction(frame.pts) * frame.time_base, _array(frame).tobytes())
-            for frame in container.decode(video=0)
-        ]
+        return [(Fraction(frame.pts) * frame.time_base, _array(frame).tobytes()) for frame in container.decode(video=0)]
 
 
 def _array(frame: av.VideoFrame) -> Array:

@@ -50,7 +50,10 @@ def test_a_change_renders_what_it_touches(tmp_path: Path, source: Path, journal_
     first = journal_keys(folder)
     assert sorted(first) == [(0, 60), (60, 130), (130, 190), (190, 250)]
     seen = len(looked_at)
-    edit(tmp_path, {"changes": [{"from": "60f", "to": "61f", "stage": "stretch", "set": {"amount": 0}, "note": "too much"}]})
+    edit(
+        tmp_path,
+        {"changes": [{"from": "60f", "to": "61f", "stage": "stretch", "set": {"amount": 0}, "note": "too much"}]},
+    )
     result = restore.run(source, output, recipe())
     assert result.rendered == 70
     second = journal_keys(folder)
@@ -115,8 +118,14 @@ def test_keys_depend_on_what_shapes_pixels(tmp_path: Path, source: Path) -> None
         ('{"version": 2}', "version"),
         ('{"cuts": {"add": ["noon"]}}', "cuts.add.0"),
         ('{"changes": [{"from": 0, "to": 1, "stage": "strech", "set": {}}]}', "no stage 'strech'"),
-        ('{"changes": [{"from": 0, "to": 1, "stage": "stretch", "set": {"amout": 1}}]}', "no amout to set; it has amount"),
-        ('{"changes": [{"from": 0, "to": 1, "stage": "stretch", "set": {"amount": 7}}]}', "amount: Input should be less"),
+        (
+            '{"changes": [{"from": 0, "to": 1, "stage": "stretch", "set": {"amout": 1}}]}',
+            "no amout to set; it has amount",
+        ),
+        (
+            '{"changes": [{"from": 0, "to": 1, "stage": "stretch", "set": {"amount": 7}}]}',
+            "amount: Input should be less",
+        ),
         ('{"changes": [{"from": 0, "to": 1, "stage": "stretch", "set": {"amount": "x"}}]}', "amount: Input should be"),
         ('{"changes": [{"from": 0, "to": 1, "stage": "stretch", "set": {"amount": null}}]}', "null"),
         ('{"changes": [{"from": "00:00:00:77", "to": 1, "stage": "stretch", "set": {}}]}', "not a timecode"),

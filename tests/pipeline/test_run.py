@@ -266,7 +266,9 @@ def test_film_to_sequence_and_back(tmp_path: Path) -> None:
     keep = Recipe.of("upscale", strength=0, scale=1)
     restore.run(source, tmp_path / "out/p_%04d.png", keep)
     assert [p.name for p in sorted((tmp_path / "out").glob("p_????.png"))] == [f"p_{n:04d}.png" for n in range(1, 13)]
-    back = Recipe.from_dict({"output": {"codec": "ffv1"}, "input": {"fps": "25"}, "stage": [{"name": "upscale", "strength": 0, "scale": 1}]})
+    back = Recipe.from_dict(
+        {"output": {"codec": "ffv1"}, "input": {"fps": "25"}, "stage": [{"name": "upscale", "strength": 0, "scale": 1}]}
+    )
     restore.run(tmp_path / "out/p_%04d.png", tmp_path / "back.mkv", back)
     assert samples(tmp_path / "back.mkv") == samples(source)
 

@@ -55,7 +55,9 @@ def test_an_added_cut_moves_little(lengths: list[int], data: st.DataObject) -> N
     old = [s.end for s in cut_segments(shots)]
     new = [s.end for s in cut_segments(edited)]
     touched = [end for end in old if end > cut]
-    assert [end for end in old if end <= cut - LONGEST - SHORTEST] == [end for end in new if end <= cut - LONGEST - SHORTEST]
+    assert [end for end in old if end <= cut - LONGEST - SHORTEST] == [
+        end for end in new if end <= cut - LONGEST - SHORTEST
+    ]
     common = [end for end in touched if end in new and end - cut >= SHORTEST and end != total]
     if common:
         rest = common[0]
