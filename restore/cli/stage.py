@@ -13,6 +13,17 @@ from restore.recipe import Recipe
 from restore.stages import options_of, parse_options
 
 _HELP = {
+    "deflicker": """Even out brightness that jumps from frame to frame in SOURCE, into OUTPUT.
+
+    Over the whole picture, by tone, and in parts of it; fades and lights stay, colours do not shift, and a film that
+    does not flicker passes as it is. What was found is in OUTPUT.restore/plan, a curve a shot.
+
+    \b
+    Examples:
+      restore deflicker reel.mp4 steady.mkv
+      restore deflicker reel.mp4 steady.mkv --span 36 --strength 0.8
+      restore deflicker scan_%06d.dpx steady_%06d.dpx --local 0
+    """,
     "upscale": """Enlarge SOURCE into OUTPUT with a super-resolution network.
 
     SOURCE is a film, a pattern of pictures (scan_%06d.dpx), a folder of them, or one picture. Sound, subtitles,

@@ -222,16 +222,14 @@ class _Step:
         converter = self.chain.converter
         started = time.perf_counter()
         present = [held[index] for index in indexes if index in have]
-        pixels = converter.pixels(present, self.stage.domain)
+        domain = self.stage.domain
         valid = tuple(index in have for index in indexes)
-        if not all(valid):
-            padded = pixels.new_zeros((len(indexes), *pixels.shape[1:]))
-            padded[torch.tensor(valid, device=pixels.device)] = pixels
-            pixels = padded
+        pixels = _padded(converter.pixels(present, domain), valid)
+        planes = tuple(_padded(p, valid) for p in converter.planes(present)) if domain == "planes" else ()
         pts = tuple(held[index].pts if index in held and index in have else -1 for index in indexes)
         core = slice(window.before, window.before + count)
         self.chain.spent("convert", started)
-        batch = FrameBatch(pixels, pts, core, valid, self.shot.number, self.format)
+        batch = FrameBatch(pixels, pts, core, valid, self.shot.number, self.format, planes)
         started = time.perf_counter()
         try:
             with torch.inference_mode():
@@ -248,10 +246,22 @@ class _Step:
         seconds = time.perf_counter() - started
         self.batch.measured(count, seconds)
         self.chain.spent(self.stage.name, started)
+        if domain == "planes":
+            return [
+                converter.with_planes(held[position + n], tuple(plane[n] for plane in result), self.after)
+                for n in range(count)
+            ]
         pixels, mask = result if isinstance(result, tuple) else (result, None)
         return [
-            converter.replaced(
-                held[position + n], pixels[n], None if mask is None else mask[n], self.stage.domain, self.after
-            )
+            converter.replaced(held[position + n], pixels[n], None if mask is None else mask[n], domain, self.after)
             for n in range(count)
         ]
+
+
+def _padded(pixels: torch.Tensor, valid: tuple[bool, ...]) -> torch.Tensor:
+    """The frames that exist, with blank ones where there are none."""
+    if all(valid):
+        return pixels
+    padded = pixels.new_zeros((len(valid), *pixels.shape[1:]))
+    padded[torch.tensor(valid, device=pixels.device)] = pixels
+    return padded

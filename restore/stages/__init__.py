@@ -12,6 +12,7 @@ from restore.errors import OptionError
 from restore.pipeline.contract import Stage, StageOptions, first_problem
 
 _STAGES = {
+    "deflicker": ("restore.stages.deflicker.options:DeflickerOptions", "restore.stages.deflicker.render:Deflicker"),
     "upscale": ("restore.stages.upscale.options:UpscaleOptions", "restore.stages.upscale.render:Upscale"),
 }
 
