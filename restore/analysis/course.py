@@ -28,13 +28,17 @@ def jitter(curves: Curves) -> Curves:
     return np.asarray(_MAD * np.median(np.abs(second), axis=0) / np.sqrt(6))
 
 
-def alternation(curves: Curves) -> Curves:
+def alternation(curves: Curves, reach: int = 0) -> Curves:
     """(C,) how much the steps of (N, C) curves go back and forth: 1 as white noise does, 0 as a random walk or steady
-    motion does (its increments do not undo one another)."""
-    if len(curves) < 8:
+    motion does (its increments do not undo one another). With `reach`, beside their mean over so many frames."""
+    if len(curves) < max(8, reach + 2):
         return np.zeros(curves.shape[1])
     steps = np.diff(curves, axis=0)
-    steps -= np.median(steps, axis=0)
+    if reach:
+        padded = np.pad(steps, ((reach // 2, reach - 1 - reach // 2), (0, 0)), mode="reflect")
+        steps = steps - np.lib.stride_tricks.sliding_window_view(padded, reach, axis=0).mean(axis=-1)
+    else:
+        steps = steps - np.median(steps, axis=0)
     bound = 4 * _MAD * np.median(np.abs(steps), axis=0) + 1e-12
     steps = np.clip(steps, -bound, bound)
     product = (steps[1:] * steps[:-1]).mean(axis=0)

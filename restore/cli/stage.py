@@ -24,6 +24,17 @@ _HELP = {
       restore deflicker reel.mp4 steady.mkv --span 36 --strength 0.8
       restore deflicker scan_%06d.dpx steady_%06d.dpx --local 0
     """,
+    "stabilize": """Take gate weave out of SOURCE, into OUTPUT; pans and other movements of the camera stay.
+
+    People who move do not mislead it. What a movement bares at the edges is filled from neighbouring frames, or cropped.
+    A film that does not weave passes as it is. What was found is in OUTPUT.restore/plan, a path a shot.
+
+    \b
+    Examples:
+      restore stabilize reel.mp4 still.mkv
+      restore stabilize reel.mp4 still.mkv --crop 8
+      restore stabilize scan_%06d.dpx still_%06d.dpx --turn --span 48
+    """,
     "upscale": """Enlarge SOURCE into OUTPUT with a super-resolution network.
 
     SOURCE is a film, a pattern of pictures (scan_%06d.dpx), a folder of them, or one picture. Sound, subtitles,

@@ -1,0 +1,89 @@
+"""Moving planes by fractions of a pixel, and what stands in for the parts no frame has shown."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+
+LOBES = 4
+"""Of the Lanczos kernel (Duchon 1979): 8 samples a direction, sharp up to 0.8 of the Nyquist frequency."""
+
+
+def canvas(plane: torch.Tensor, others: Sequence[tuple[torch.Tensor, float, float]], margin: int) -> torch.Tensor:
+    """A plane (h, w) with `margin` more samples on each side.
+
+    They come from other frames as far as these show them, the last of `others` first of all, and repeat the edge
+    beyond.
+
+    Args:
+        plane: of the frame itself.
+        others: planes of other frames, and how far the scene lies right and down in them beside this one.
+        margin: samples on each side.
+    """
+    height, width = plane.shape
+    result = F.pad(plane[None, None], (margin,) * 4, mode="replicate")[0, 0]
+    for other, right, down in others:
+        x, y = margin - round(right), margin - round(down)
+        left, top = max(x, 0), max(y, 0)
+        stop_x, stop_y = min(x + width, width + 2 * margin), min(y + height, height + 2 * margin)
+        if left < stop_x and top < stop_y:
+            result[top:stop_y, left:stop_x] = other[top - y : stop_y - y, left - x : stop_x - x]
+    result[margin : margin + height, margin : margin + width] = plane
+    return result
+
+
+def shifted(padded: torch.Tensor, margin: int, right: float, down: float) -> torch.Tensor:
+    """The inner part of a canvas, its contents moved right and down, by a separable Lanczos filter.
+
+    `margin` must be at least the movement and `LOBES` more.
+    """
+    height, width = padded.shape[0] - 2 * margin, padded.shape[1] - 2 * margin
+    first, taps = _taps(-right)
+    start = margin + first
+    rows = padded[:, start : start + width] * taps[0]
+    for number, tap in enumerate(taps[1:], 1):
+        rows.add_(padded[:, start + number : start + number + width], alpha=tap)
+    first, taps = _taps(-down)
+    start = margin + first
+    result = rows[start : start + height] * taps[0]
+    for number, tap in enumerate(taps[1:], 1):
+        result.add_(rows[start + number : start + number + height], alpha=tap)
+    return result
+
+
+def _taps(offset: float) -> tuple[int, list[float]]:
+    """Where a Lanczos filter that reads at `offset` begins, and its weights, which add up to 1."""
+    whole = math.floor(offset)
+    fraction = offset - whole
+    if fraction < 1e-6:
+        return whole, [1.0]
+    positions = [k - (LOBES - 1) - fraction for k in range(2 * LOBES)]
+    weights = [_sinc(x) * _sinc(x / LOBES) for x in positions]
+    total = sum(weights)
+    return whole - (LOBES - 1), [weight / total for weight in weights]
+
+
+def _sinc(x: float) -> float:
+    return 1.0 if abs(x) < 1e-9 else math.sin(math.pi * x) / (math.pi * x)
+
+
+def turned(
+    padded: torch.Tensor, margin: int, right: float, down: float, angle: float, enlarge: float, aspect: float
+) -> torch.Tensor:
+    """As `shifted`, and turned clockwise by `angle` and enlarged by `enlarge` about the centre, bicubic.
+
+    `aspect` is how much wider than high one sample of the plane is, in pixels of the picture.
+    """
+    height, width = padded.shape[0] - 2 * margin, padded.shape[1] - 2 * margin
+    y, x = torch.meshgrid(
+        torch.arange(height, dtype=torch.float32, device=padded.device) - (height - 1) / 2 - down,
+        torch.arange(width, dtype=torch.float32, device=padded.device) - (width - 1) / 2 - right,
+        indexing="ij",
+    )
+    cos, sin = math.cos(angle) / enlarge, math.sin(angle) / enlarge
+    u, v = cos * x + sin / aspect * y, cos * y - sin * aspect * x
+    grid = torch.stack((u * 2 / padded.shape[1], v * 2 / padded.shape[0]), dim=-1)
+    return F.grid_sample(padded[None, None], grid[None], "bicubic", "border", align_corners=False)[0, 0]
