@@ -8,7 +8,7 @@ drift; then the frame before becomes the next key.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
@@ -26,76 +26,108 @@ _FEWEST = 10
 """Corners that must agree."""
 _AGREE = 0.35
 """The share of corners that must."""
+_FAR = 0.15
+"""Share of the longer side that a corner may move before a new key is due."""
+_LONGEST = 240
+"""Frames followed from one key."""
+_TRIES = 300
 _EDGE = 0.03
 """Share of the picture at each edge in which nothing is followed: frame lines and the gate stand still or jump."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Key:
+    """A key frame, and its corners in the frames after it."""
+
     picture: npt.NDArray[np.uint8]
     corners: Points
+    weights: Array
+    """How much each corner has to say: less where they crowd."""
     place: Array
     """Where the key frame itself is: a row of `CameraPath.path`."""
+    tracks: list[tuple[Points, npt.NDArray[np.bool_]]] = field(default_factory=list)
+    """Corners as found in each frame, and which were found."""
+    similarities: list[Array] = field(default_factory=list)
 
 
 class CameraPath:
-    """Feed it a shot's frames in order; it keeps four numbers a frame."""
+    """Feed it a shot's frames in order; it keeps four numbers a frame, and the corners of at most 240 frames."""
 
     def __init__(self) -> None:
         self._rows: list[Array] = []
         self._key: _Key | None = None
         self._previous: npt.NDArray[np.uint8] | None = None
-        self._last: Points | None = None
-        """Where the key's corners were in the frame before."""
+        self._scale = 1.0
         self.lost = 0
-        """Frames whose movement could not be found: they are taken to have moved as the one before them."""
+        """Frames whose movement could not be found: they are taken to have stayed where the one before them was."""
 
     def path(self) -> Array:
         """(N, 4): how far each frame's centre lies right of and below the first's, pixels; turned clockwise, radians;
         natural log of its scale."""
+        self._settle()
         return np.stack(self._rows) if self._rows else np.zeros((0, 4))
 
     def add(self, luma: torch.Tensor) -> None:
         """See the next frame, (H, W) display values."""
-        picture, scale = _evened(luma)
+        picture, self._scale = _evened(luma)
         if self._previous is None:
             self._rows.append(np.zeros(4))
-            self._start(picture, np.zeros(4))
-        else:
-            place = self._follow(picture, scale)
-            if place is None:  # a new key, and once more
-                self._start(self._previous, self._rows[-1])
-                place = self._follow(picture, scale)
-            if place is None:
+            self._start(picture)
+        elif not self._follow(picture):
+            self._settle()
+            self._start(self._previous)  # a new key, and once more
+            if not self._follow(picture):
                 self.lost += 1
-                place = self._rows[-1].copy()
-                self._start(picture, place)
-            self._rows.append(place)
+                self._rows.append(self._rows[-1].copy())
+                self._start(picture)
         self._previous = picture
 
-    def _start(self, picture: npt.NDArray[np.uint8], place: Array) -> None:
-        self._key = _Key(picture, _corners(picture), place)
-        self._last = None
+    def _start(self, picture: npt.NDArray[np.uint8]) -> None:
+        corners, weights = _corners(picture)
+        self._key = _Key(picture, corners, weights, self._rows[-1])
 
-    def _follow(self, picture: npt.NDArray[np.uint8], scale: float) -> Array | None:
+    def _follow(self, picture: npt.NDArray[np.uint8]) -> bool:
+        """Find the key's corners again, and where most of them went; False if a new key is due."""
         key = self._key
-        assert key is not None
-        if len(key.corners) < _FEWEST:
-            return None
-        guess = key.corners.copy() if self._last is None else self._last.copy()
-        flags = cv2.OPTFLOW_USE_INITIAL_FLOW
+        if key is None or len(key.corners) < _FEWEST or len(key.tracks) >= _LONGEST:
+            return False
+        guess = key.tracks[-1][0].copy() if key.tracks else key.corners.copy()
         stop = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 30, 0.003)
-        found, status, error = cv2.calcOpticalFlowPyrLK(
-            key.picture, picture, key.corners, guess, winSize=(21, 21), maxLevel=3, criteria=stop, flags=flags
-        )
-        good = (status[:, 0] == 1) & (np.abs(found - key.corners).max(axis=1) < 0.15 * max(picture.shape))
-        if good.sum() < max(_FEWEST, _AGREE * len(good)):
-            return None
-        similarity = _agreed(key.corners[good], found[good], picture.shape)
+        found, status, _ = cv2.calcOpticalFlowPyrLK(
+            key.picture, picture, key.corners, guess, winSize=(21, 21), maxLevel=3, criteria=stop,
+            flags=cv2.OPTFLOW_USE_INITIAL_FLOW,
+        )  # fmt: skip
+        good = (status[:, 0] == 1) & (np.abs(found - key.corners).max(axis=1) < _FAR * max(picture.shape))
+        similarity = _agreed(key.corners, found, good, key.weights, picture.shape)
         if similarity is None:
-            return None
-        self._last = found
-        return key.place + similarity * (1 / scale, 1 / scale, 1, 1)
+            return False
+        key.tracks.append((found, good))
+        key.similarities.append(similarity)
+        self._rows.append(self._placed(key, similarity))
+        return True
+
+    def _placed(self, key: _Key, similarity: Array) -> Array:
+        return np.asarray(key.place + similarity * (1 / self._scale, 1 / self._scale, 1, 1))
+
+    def _settle(self) -> None:
+        """Once more over the frames of a key, believing corners as far as they went with most in all of them: where a
+        person stood still for a while, or filled the picture for a moment, the wall behind has the say."""
+        key = self._key
+        if key is None or len(key.tracks) < 3:
+            return
+        shape = key.picture.shape
+        agreed, seen = np.zeros(len(key.corners)), np.zeros(len(key.corners))
+        for (found, good), similarity in zip(key.tracks, key.similarities, strict=True):
+            agreed += good & (_away(key.corners, found, similarity, shape) < 1)
+            seen += good
+        weights = key.weights * (agreed / np.maximum(seen, 1)) ** 3
+        first = len(self._rows) - len(key.tracks)
+        for number, (found, good) in enumerate(key.tracks):
+            better = _agreed(key.corners, found, good, weights, shape)
+            if better is not None:
+                self._rows[first + number] = self._placed(key, better)
+        key.tracks, key.similarities = [], []
+        self._key = None
 
 
 def _evened(luma: torch.Tensor) -> tuple[npt.NDArray[np.uint8], float]:
@@ -110,11 +142,11 @@ def _evened(luma: torch.Tensor) -> tuple[npt.NDArray[np.uint8], float]:
     return np.clip(details * (25 / spread) + 128, 0, 255).astype(np.uint8), scale
 
 
-def _corners(picture: npt.NDArray[np.uint8]) -> Points:
-    """(M, 2) corners, some in every cell that has any."""
+def _corners(picture: npt.NDArray[np.uint8]) -> tuple[Points, Array]:
+    """(M, 2) corners, some in every cell that has any, and (M,) their weights."""
     height, width = picture.shape
     if min(height, width) < 48:
-        return np.zeros((0, 2), np.float32)
+        return np.zeros((0, 2), np.float32), np.zeros(0)
     smooth = cv2.GaussianBlur(picture, (0, 0), 1.2)
     top, left = max(4, round(height * _EDGE)), max(4, round(width * _EDGE))
     rows = np.linspace(top, height - top, _CELLS[0] + 1).astype(int)
@@ -122,7 +154,7 @@ def _corners(picture: npt.NDArray[np.uint8]) -> Points:
     strength = cv2.cornerMinEigenVal(smooth, 5)
     least = 0.02 * float(np.quantile(strength, 0.98))
     apart = max(4.0, max(height, width) / 80)
-    found = []
+    found, weights = [np.zeros((0, 2), np.float32)], [np.zeros(0)]
     for r in range(_CELLS[0]):
         for c in range(_CELLS[1]):
             part = slice(rows[r], rows[r + 1]), slice(columns[c], columns[c + 1])
@@ -133,32 +165,62 @@ def _corners(picture: npt.NDArray[np.uint8]) -> Points:
             own = cv2.goodFeaturesToTrack(smooth[part], _CORNERS_A_CELL, quality, apart, blockSize=5)
             if own is not None:
                 found.append(own[:, 0] + np.array((columns[c], rows[r]), np.float32))
-    return np.concatenate(found).astype(np.float32) if found else np.zeros((0, 2), np.float32)
+                weights.append(np.full(len(own), len(own) ** -0.5))
+    return np.concatenate(found).astype(np.float32), np.concatenate(weights)
 
 
-def _agreed(before: Points, after: Points, shape: tuple[int, ...]) -> Array | None:
-    """The similarity most corners agree on: how the picture's centre moved (pixels), its turn and log scale."""
-    centre = np.array(((shape[1] - 1) / 2, (shape[0] - 1) / 2))
-    cv2.setRNGSeed(1)  # the same corners give the same answer
-    matrix, agree = cv2.estimateAffinePartial2D(
-        before, after, method=cv2.RANSAC, ransacReprojThreshold=1.0, maxIters=500, confidence=0.995, refineIters=0
+def _complex(points: Points, shape: tuple[int, ...]) -> npt.NDArray[np.complex128]:
+    """Points as complex numbers about the picture's centre."""
+    return np.asarray(points[:, 0] - (shape[1] - 1) / 2 + 1j * (points[:, 1] - (shape[0] - 1) / 2), np.complex128)
+
+
+def _away(before: Points, after: Points, similarity: Array, shape: tuple[int, ...]) -> Array:
+    """How far each corner is from where a similarity puts it, pixels."""
+    dx, dy, angle, log_scale = similarity
+    return np.asarray(
+        np.abs(_complex(after, shape) - _complex(before, shape) * np.exp(log_scale + 1j * angle) - dx - 1j * dy)
     )
-    if matrix is None or agree.sum() < max(_FEWEST, _AGREE * len(before)):
+
+
+def _agreed(
+    before: Points, after: Points, good: npt.NDArray[np.bool_], weights: Array, shape: tuple[int, ...]
+) -> Array | None:
+    """The similarity most corners agree on: how the picture's centre moved (pixels), its turn and log scale.
+
+    RANSAC over pairs of corners, then Tukey's biweight. Complex numbers: z' = a z + b.
+    """
+    if good.sum() < max(_FEWEST, _AGREE * len(good)) or not weights[good].any():
         return None
-    x, y = before.astype(np.float64) - centre, after.astype(np.float64) - centre
-    fit = np.array((matrix[0, 0], matrix[1, 0], *(matrix[:, :2] @ centre + matrix[:, 2] - centre)))
-    columns = np.zeros((2 * len(x), 4))
-    columns[0::2] = np.stack((x[:, 0], -x[:, 1], np.ones(len(x)), np.zeros(len(x))), 1)
-    columns[1::2] = np.stack((x[:, 1], x[:, 0], np.zeros(len(x)), np.ones(len(x))), 1)
-    for _ in range(5):  # Tukey's weights
-        away = np.hypot(*(columns @ fit - y.ravel()).reshape(-1, 2).T)
-        reach = max(0.3, 4 * float(np.median(away[away < 1.5])) if (away < 1.5).any() else 0.3)
-        weight = np.repeat(np.clip(1 - (away / reach) ** 2, 0, None), 2)
-        if (weight > 0).sum() < 2 * _FEWEST:
+    z, w, weight = _complex(before[good], shape), _complex(after[good], shape), weights[good]
+    random = np.random.default_rng(len(z))  # the same corners give the same answer
+    first, second = random.choice(len(z), (2, _TRIES), p=weight / weight.sum())
+    apart = np.abs(z[first] - z[second]) > 0.15 * max(shape)
+    if not apart.any():
+        return None
+    first, second = first[apart], second[apart]
+    a = (w[first] - w[second]) / (z[first] - z[second])
+    b = w[first] - a * z[first]
+    sane = np.abs(np.log(np.abs(a) + 1e-9)) < 0.3
+    if not sane.any():
+        return None
+    a, b = a[sane], b[sane]
+    misses = np.abs((a[:, None] * z + b[:, None] - w).astype(np.complex64))
+    best = int((np.clip(1 - (misses / 1.5) ** 2, 0, None) @ weight).argmax())
+    turn, shift = complex(a[best]), complex(b[best])
+    if float(weight[misses[best] < 1.5].sum()) < _AGREE * float(weight.sum()):
+        return None
+    for _ in range(6):
+        away = np.abs(turn * z + shift - w)
+        near = away < 1.5
+        reach = max(0.3, 4 * float(np.median(away[near])) if near.any() else 0.3)
+        trust = weight * np.clip(1 - (away / reach) ** 2, 0, None) ** 2
+        total = trust.sum()
+        if (trust > 0).sum() < _FEWEST or total <= 0:
             break
-        fit = np.linalg.lstsq(columns * weight[:, None], y.ravel() * weight, rcond=None)[0]
-    a, b, dx, dy = fit
-    size = float(np.hypot(a, b))
-    if not 0.7 < size < 1.4:
+        mean_z, mean_w = (trust * z).sum() / total, (trust * w).sum() / total
+        spread = (trust * np.abs(z - mean_z) ** 2).sum()
+        turn = complex((trust * (w - mean_w) * np.conj(z - mean_z)).sum() / max(float(spread), 1e-9))
+        shift = complex(mean_w - turn * mean_z)
+    if abs(np.log(abs(turn) + 1e-9)) > 0.3:
         return None
-    return np.array((dx, dy, np.arctan2(b, a), np.log(size)))
+    return np.array((shift.real, shift.imag, np.angle(turn), np.log(abs(turn))))

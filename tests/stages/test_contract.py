@@ -18,7 +18,7 @@ from restore.pipeline.contract import Stage
 from restore.pipeline.picture import Converter
 from restore.stages import build_stage, stage_names
 
-COVERED = {"deflicker", "upscale"}
+COVERED = {"deflicker", "stabilize", "upscale"}
 
 
 def test_every_stage_keeps_the_contract() -> None:

@@ -19,6 +19,8 @@ _FEWEST = 8
 """Frames a shot must have: in fewer, what jumps and what moves on cannot be told apart."""
 _STILL = 0.006
 """Share of the longer side within which a camera that does not move stays, weave included."""
+_WEIGHT = 1.5
+"""Frames over which a bend of the path is rounded (sigma of a Gaussian)."""
 _SURE = 3.0
 """Weave so many times the least that counts is taken away even if it does not go back and forth at every frame."""
 
@@ -83,12 +85,27 @@ def weave_plan(pts: list[int], path: Array, side: int, options: StabilizeOptions
 
 def _course(moves: Array, span: float, noise: Array, side: int) -> Array:
     """Where each frame should lie: one place if the camera stands still, else a smooth path."""
-    steps = sorted({step for column in (0, 1) for step in find_steps(moves[:, column], float(noise[column]), 0.01 * side)})
+    steps = sorted(
+        {step for column in (0, 1) for step in find_steps(moves[:, column], float(noise[column]), 0.01 * side)}
+    )
     ranges = np.quantile(moves[:, :2], 0.98, axis=0) - np.quantile(moves[:, :2], 0.02, axis=0)
     course = smooth_course(moves, span, noise, steps)
+    for first, stop in zip([0, *steps], [*steps, len(course)], strict=True):
+        course[first:stop] = _eased(course[first:stop])
     if not steps and bool((ranges < _STILL * side + 3 * noise[:2]).all()):
         course[:, :2] = np.median(moves[:, :2], axis=0)
     return course
+
+
+def _eased(course: Array) -> Array:
+    """A path with its bends rounded: a camera has weight."""
+    reach = min(5, len(course) - 1)
+    if reach < 1:
+        return course
+    weights = np.exp(-0.5 * (np.arange(-reach, reach + 1) / _WEIGHT) ** 2)
+    padded = np.pad(course, ((reach, reach), (0, 0)), mode="reflect", reflect_type="odd")
+    windows = np.lib.stride_tricks.sliding_window_view(padded, 2 * reach + 1, axis=0)
+    return np.asarray(windows @ (weights / weights.sum()))
 
 
 def _rows(values: Array, digits: int) -> list[list[float]]:

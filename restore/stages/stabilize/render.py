@@ -18,6 +18,9 @@ from restore.stages.stabilize.warp import LOBES, canvas, shifted, turned
 _NEIGHBOURS = 3
 """Frames on each side that lend what the movement bares."""
 
+_Move = tuple[float, float, float, float]
+"""Right, down (pixels), clockwise (radians), log enlargement."""
+
 
 class Stabilize(Stage[StabilizeOptions]):
     """Every plane moved by itself, at its own size; what that bares is filled from neighbouring frames, or cropped."""
@@ -60,9 +63,23 @@ class Stabilize(Stage[StabilizeOptions]):
         for plane in batch.planes:
             frames = []
             for place, move in enumerate(moves, batch.core.start):
-                frames.append(_moved(batch, plane, place, move, values) if move else plane[place])
+                frames.append(self._moved(batch, plane, place, move, values) if move else plane[place])
             columns.append(self._cropped(torch.stack(frames), batch.format))
         return tuple(columns)
+
+    def _moved(self, batch: FrameBatch, plane: torch.Tensor, place: int, move: _Move, values: Values) -> torch.Tensor:
+        """One plane (h, w) of one frame."""
+        height, width = plane.shape[-2:]
+        across, along = width / batch.format.width, height / batch.format.height
+        right, down, angle, enlarge = move[0] * across, move[1] * along, move[2], move[3]
+        swept = (abs(angle) + abs(enlarge)) * max(height, width) / 2
+        margin = math.ceil(max(abs(right), abs(down)) + swept) + LOBES
+        # Where the picture is cropped no neighbours were asked for: those of the batch must not show.
+        others = [] if self.options.crop else _others(batch, plane, place, values, across, along)
+        padded = canvas(plane[place], others, margin)
+        if not angle and not enlarge:
+            return shifted(padded, margin, right, down)
+        return turned(padded, margin, right, down, angle, math.exp(enlarge), along / across)
 
     def _cropped(self, plane: torch.Tensor, format: VideoFormat) -> torch.Tensor:
         crop = self.options.crop
@@ -70,9 +87,6 @@ class Stabilize(Stage[StabilizeOptions]):
             return plane
         down, right = crop * plane.shape[-2] // format.height, crop * plane.shape[-1] // format.width
         return plane[..., down : plane.shape[-2] - down, right : plane.shape[-1] - right]
-
-
-_Move = tuple[float, float, float, float]
 
 
 def _row(values: Values, pts: int) -> int | None:
@@ -90,19 +104,6 @@ def _move(values: Values, pts: int, strength: float) -> _Move | None:
     turn = values["turn"][row] if "turn" in values else (0.0, 0.0)
     move = tuple(strength * float(value) for value in (*values["shift"][row], *turn))
     return move if any(abs(value) > 1e-6 for value in move) else None  # type: ignore[return-value]
-
-
-def _moved(batch: FrameBatch, plane: torch.Tensor, place: int, move: _Move, values: Values) -> torch.Tensor:
-    """One plane (h, w) of one frame."""
-    height, width = plane.shape[-2:]
-    across, along = width / batch.format.width, height / batch.format.height
-    right, down, angle, enlarge = move[0] * across, move[1] * along, move[2], move[3]
-    swept = (abs(angle) + abs(enlarge)) * max(height, width) / 2
-    margin = math.ceil(max(abs(right), abs(down)) + swept) + LOBES
-    padded = canvas(plane[place], _others(batch, plane, place, values, across, along), margin)
-    if not angle and not enlarge:
-        return shifted(padded, margin, right, down)
-    return turned(padded, margin, right, down, angle, math.exp(enlarge), along / across)
 
 
 def _others(

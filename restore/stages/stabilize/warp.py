@@ -25,14 +25,27 @@ def canvas(plane: torch.Tensor, others: Sequence[tuple[torch.Tensor, float, floa
     """
     height, width = plane.shape
     result = F.pad(plane[None, None], (margin,) * 4, mode="replicate")[0, 0]
+    tall, wide = result.shape
+    ring = ((0, margin, 0, wide), (tall - margin, tall, 0, wide), (0, tall, 0, margin), (0, tall, wide - margin, wide))
     for other, right, down in others:
-        x, y = margin - round(right), margin - round(down)
-        left, top = max(x, 0), max(y, 0)
-        stop_x, stop_y = min(x + width, width + 2 * margin), min(y + height, height + 2 * margin)
-        if left < stop_x and top < stop_y:
-            result[top:stop_y, left:stop_x] = other[top - y : stop_y - y, left - x : stop_x - x]
+        for strip in ring:
+            _lend(result, other, right - margin, down - margin, strip)
     result[margin : margin + height, margin : margin + width] = plane
     return result
+
+
+def _lend(
+    result: torch.Tensor, other: torch.Tensor, right: float, down: float, strip: tuple[int, int, int, int]
+) -> None:
+    """Write a strip (top, bottom, left, right) of a canvas as far as another plane, so far off, shows it; bilinear."""
+    x, y = math.floor(right), math.floor(down)
+    top, bottom = max(strip[0], -y), min(strip[1], other.shape[0] - 1 - y)
+    left, stop = max(strip[2], -x), min(strip[3], other.shape[1] - 1 - x)
+    if top >= bottom or left >= stop:
+        return
+    part = other[top + y : bottom + y + 1, left + x : stop + x + 1]
+    across = torch.lerp(part[:, :-1], part[:, 1:], right - x)
+    result[top:bottom, left:stop] = torch.lerp(across[:-1], across[1:], down - y)
 
 
 def shifted(padded: torch.Tensor, margin: int, right: float, down: float) -> torch.Tensor:
