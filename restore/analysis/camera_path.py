@@ -24,10 +24,12 @@ _CELLS = (4, 5)
 _CORNERS_A_CELL = 14
 _FEWEST = 10
 """Corners that must agree."""
-_AGREE = 0.35
+_AGREE = 0.25
 """The share of corners that must."""
 _FAR = 0.15
 """Share of the longer side that a corner may move before a new key is due."""
+_RETURN = 0.7
+"""Pixels within which a corner followed there and back again must return."""
 _LONGEST = 240
 """Frames followed from one key."""
 _TRIES = 300
@@ -59,7 +61,7 @@ class CameraPath:
         self._previous: npt.NDArray[np.uint8] | None = None
         self._scale = 1.0
         self.lost = 0
-        """Frames whose movement could not be found: they are taken to have stayed where the one before them was."""
+        """Frames whose movement could not be found: they are taken to have moved on like the one before."""
 
     def path(self) -> Array:
         """(N, 4): how far each frame's centre lies right of and below the first's, pixels; turned clockwise, radians;
@@ -78,7 +80,7 @@ class CameraPath:
             self._start(self._previous)  # a new key, and once more
             if not self._follow(picture):
                 self.lost += 1
-                self._rows.append(self._rows[-1].copy())
+                self._rows.append(2 * self._rows[-1] - self._rows[-2] if len(self._rows) > 1 else self._rows[-1])
                 self._start(picture)
         self._previous = picture
 
@@ -91,13 +93,12 @@ class CameraPath:
         key = self._key
         if key is None or len(key.corners) < _FEWEST or len(key.tracks) >= _LONGEST:
             return False
-        guess = key.tracks[-1][0].copy() if key.tracks else key.corners.copy()
-        stop = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 30, 0.003)
-        found, status, _ = cv2.calcOpticalFlowPyrLK(
-            key.picture, picture, key.corners, guess, winSize=(21, 21), maxLevel=3, criteria=stop,
-            flags=cv2.OPTFLOW_USE_INITIAL_FLOW,
-        )  # fmt: skip
-        good = (status[:, 0] == 1) & (np.abs(found - key.corners).max(axis=1) < _FAR * max(picture.shape))
+        guess = key.tracks[-1][0] if key.tracks else key.corners
+        found, seen = _followed(key.picture, picture, key.corners, guess)
+        back, seen_back = _followed(picture, key.picture, found, key.corners)
+        returned = np.abs(back - key.corners).max(axis=1) < _RETURN  # Kalal, Mikolajczyk, Matas 2010
+        near = np.abs(found - key.corners).max(axis=1) < _FAR * max(picture.shape)
+        good = seen & seen_back & returned & near
         similarity = _agreed(key.corners, found, good, key.weights, picture.shape)
         if similarity is None:
             return False
@@ -167,6 +168,18 @@ def _corners(picture: npt.NDArray[np.uint8]) -> tuple[Points, Array]:
                 found.append(own[:, 0] + np.array((columns[c], rows[r]), np.float32))
                 weights.append(np.full(len(own), len(own) ** -0.5))
     return np.concatenate(found).astype(np.float32), np.concatenate(weights)
+
+
+def _followed(
+    first: npt.NDArray[np.uint8], second: npt.NDArray[np.uint8], corners: Points, guess: Points
+) -> tuple[Points, npt.NDArray[np.bool_]]:
+    """Where corners of one picture are in another, and which were found."""
+    stop = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 30, 0.003)
+    found, status, _ = cv2.calcOpticalFlowPyrLK(
+        first, second, corners, guess.copy(), winSize=(21, 21), maxLevel=3, criteria=stop,
+        flags=cv2.OPTFLOW_USE_INITIAL_FLOW,
+    )  # fmt: skip
+    return found, status[:, 0] == 1
 
 
 def _complex(points: Points, shape: tuple[int, ...]) -> npt.NDArray[np.complex128]:

@@ -8,6 +8,8 @@ Review 51 (2009). Solved by iteratively reweighted least squares.
 
 from __future__ import annotations
 
+from math import comb
+
 import numpy as np
 import numpy.typing as npt
 
@@ -17,15 +19,16 @@ _MAD = 1.4826
 """Standard deviation of a normal law over its median absolute deviation."""
 
 
-def jitter(curves: Curves) -> Curves:
+def jitter(curves: Curves, order: int = 2) -> Curves:
     """(C,) standard deviation of what jumps from frame to frame in (N, C) curves; steps and bends count little.
 
-    From second differences, whose deviation is sqrt(6) times that of white noise.
+    From differences of an order, whose deviation is sqrt(binomial(2 order, order)) times that of white noise. Higher
+    orders see less of what swings smoothly.
     """
-    if len(curves) < 4:
+    if len(curves) < order + 2:
         return np.zeros(curves.shape[1])
-    second = np.diff(curves, 2, axis=0)
-    return np.asarray(_MAD * np.median(np.abs(second), axis=0) / np.sqrt(6))
+    differences = np.diff(curves, order, axis=0)
+    return np.asarray(_MAD * np.median(np.abs(differences), axis=0) / np.sqrt(comb(2 * order, order)))
 
 
 def alternation(curves: Curves, reach: int = 0) -> Curves:

@@ -21,7 +21,7 @@ _STILL = 0.006
 """Share of the longer side within which a camera that does not move stays, weave included."""
 _WEIGHT = 1.5
 """Frames over which a bend of the path is rounded (sigma of a Gaussian)."""
-_SURE = 3.0
+_SURE = 4.0
 """Weave so many times the least that counts is taken away even if it does not go back and forth at every frame."""
 
 
@@ -64,7 +64,7 @@ def weave_plan(pts: list[int], path: Array, side: int, options: StabilizeOptions
         return {"weave": [0.0, 0.0]}
     scale = np.array((1, 1, side / 2, side / 2))  # turning by an angle moves the edge by so many pixels
     moves = path * scale
-    noise = jitter(moves)
+    noise = jitter(moves, order=4)  # a camera swings smoothly, the gate does not
     least = options.least / 100 * side
     jumping = (alternation(moves, reach=9) > 0.25) | (noise >= _SURE * least)
     wanted = (noise >= least) & (noise > 0) & jumping & np.array((True, True, options.turn, options.turn))
