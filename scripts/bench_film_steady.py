@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import av
@@ -96,6 +96,25 @@ def psnr(frames: Tensor, truth: Tensor) -> float:
     return -10 * np.log10(error) if error else float("inf")
 
 
+Repair = Callable[[Tensor], Tensor]
+DEFLICKERS: dict[str, Repair] = {
+    "ours": lambda frames: api.apply("deflicker", frames),
+    "FFmpeg": lambda frames: filtered(frames, "deflicker", "s=5:m=am"),
+}
+STABILIZERS: dict[str, Repair] = {
+    "ours": lambda frames: api.apply("stabilize", frames),
+    "FFmpeg": lambda frames: filtered(frames, "deshake", ""),
+}
+
+
+def rows(stage: str, *measures: tuple[str, float, float | None, str]) -> list[Row]:
+    """Measures with our figure, FFmpeg's where it has one, and how to write them."""
+    return [
+        (stage, name, form.format(ours), "–" if theirs is None else form.format(theirs))
+        for name, ours, theirs, form in measures
+    ]
+
+
 def flicker_rows(material: Path) -> list[Row]:
     """Brightness around its course, fades, and clean clips."""
     down: dict[str, list[float]] = {"ours": [], "FFmpeg": []}
@@ -112,18 +131,18 @@ def flicker_rows(material: Path) -> list[Row]:
             damaged, dark = rounded(flicker.apply(clean)), rounded(flicker.apply(faded))
             against = brightness(clean)
             before = around_course(np.log(brightness(damaged) / against)[:, None])[0]
-            for who in down:
-                run = (lambda x: api.apply("deflicker", x)) if who == "ours" else (lambda x: filtered(x, "deflicker", "s=5:m=am"))
+            for who, run in DEFLICKERS.items():
                 after = around_course(np.log(brightness(run(damaged)) / against)[:, None])[0]
                 down[who].append(100 * (1 - after / before))
                 off = np.abs(brightness(run(dark)) - brightness(faded)) / brightness(faded).max()
                 fades[who].append(100 * float(off.mean()))
-    return [
-        ("deflicker", "brightness around its course, down by (worst)", f"{min(down['ours']):.1f} %", f"{min(down['FFmpeg']):.1f} %"),
-        ("deflicker", "the same, mean", f"{np.mean(down['ours']):.1f} %", f"{np.mean(down['FFmpeg']):.1f} %"),
-        ("deflicker", "fades off by, mean over frames (worst clip)", f"{max(fades['ours']):.2f} %", f"{max(fades['FFmpeg']):.2f} %"),
-        ("deflicker", "clean clips against the input (worst)", f"{min(harm):.1f} dB", "–"),
-    ]  # fmt: skip
+    return rows(
+        "deflicker",
+        ("brightness around its course, down by (worst)", min(down["ours"]), min(down["FFmpeg"]), "{:.1f} %"),
+        ("the same, mean", float(np.mean(down["ours"])), float(np.mean(down["FFmpeg"])), "{:.1f} %"),
+        ("fades off by, mean over frames (worst clip)", max(fades["ours"]), max(fades["FFmpeg"]), "{:.2f} %"),
+        ("clean clips against the input (worst)", min(harm), None, "{:.1f} dB"),
+    )
 
 
 def weave_rows(material: Path) -> list[Row]:
@@ -144,14 +163,14 @@ def weave_rows(material: Path) -> list[Row]:
             panned[:, 0] -= course
             pan = rounded(weave(clip, panned, MARGIN)[..., : WIDTH - 96])
             left["before"].append(float(around_course(path_of(woven)).max()))
-            for who in pans:
-                run = (lambda x: api.apply("stabilize", x)) if who == "ours" else (lambda x: filtered(x, "deshake", ""))
+            for who, run in STABILIZERS.items():
                 left[who].append(float(around_course(path_of(run(woven))).max()))
                 found = path_of(run(pan))[:, 0]
                 pans[who].append(abs(float(found[-1] - found[0]) + 90))
-    return [
-        ("stabilize", "jitter before (worst)", f"{max(left['before']):.2f} px", ""),
-        ("stabilize", "jitter left (worst)", f"{max(left['ours']):.3f} px", f"{max(left['FFmpeg']):.3f} px"),
-        ("stabilize", "a pan of 90 px ends off by (worst)", f"{max(pans['ours']):.1f} px", f"{max(pans['FFmpeg']):.1f} px"),
-        ("stabilize", "clean clips against the input (worst)", f"{min(harm):.1f} dB", "–"),
-    ]  # fmt: skip
+    return rows(
+        "stabilize",
+        ("jitter before (worst)", max(left["before"]), None, "{:.2f} px"),
+        ("jitter left (worst)", max(left["ours"]), max(left["FFmpeg"]), "{:.3f} px"),
+        ("a pan of 90 px ends off by (worst)", max(pans["ours"]), max(pans["FFmpeg"]), "{:.1f} px"),
+        ("clean clips against the input (worst)", min(harm), None, "{:.1f} dB"),
+    )
