@@ -13,6 +13,18 @@ from restore.recipe import Recipe
 from restore.stages import options_of, parse_options
 
 _HELP = {
+    "deinterlace": """Make whole frames of SOURCE's fields, and write them into OUTPUT.
+
+    Progressive, interlaced and telecined (2:3) shots are told apart. Telecined film gets its own frames back, exactly;
+    interlaced video gets the missing lines of each field made; progressive shots are left as they are. What was found
+    is said at the end and kept in the job folder.
+
+    \b
+    Examples:
+      restore deinterlace tape.mkv tape_progressive.mkv
+      restore deinterlace tape.mkv tape_50p.mkv --rate field
+      restore run tape.mkv tape_2x.mkv deinterlace upscale --scale 2
+    """,
     "upscale": """Enlarge SOURCE into OUTPUT with a super-resolution network.
 
     SOURCE is a film, a pattern of pictures (scan_%06d.dpx), a folder of them, or one picture. Sound, subtitles,
