@@ -349,8 +349,6 @@ def encoder_settings(
     pixel, av_format, notes = _pick(spec, fmt, options)
     color = output_color(fmt.color, fmt.pixel, pixel, options.output_color)
     settings = _encoder_options(spec, pixel, options)
-    if spec.encoder == "ffv1" and min(fmt.width, fmt.height) < 16 and "slices" not in options.encoder_options:
-        settings.pop("slices", None)  # FFmpeg refuses more slices than so small a picture can be cut into
     for option, value in hdr_options(spec.encoder, *hdr).items():
         settings[option] = f"{settings[option]}:{value}" if option in settings else value
     threads = options.threads or min(os.cpu_count() or 1, 16)
