@@ -102,9 +102,11 @@ def prepare(request: Request, choose: Callable[[int, bool], Device]) -> Setup:
     _check_matrix(formats, output.format)
     device = choose(info.format.pixel.depth, request.options.master)
     folder = request.work_dir or default_folder(request.output)
-    return Setup(
+    setup = Setup(
         request, info, identity(request.source, request.input), device, tuple(formats), output, copied, audio, folder
     )  # fmt: skip
+    check_existing(setup, Job(folder))
+    return setup
 
 
 def _check_matrix(formats: Sequence[VideoFormat], target: VideoFormat) -> None:
