@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import Any
 from restore.errors import DiskFullError, OptionError, OutputError, OutputExistsError, SourceError
 from restore.frames import VideoFormat
 from restore.media.codecs import EncoderSettings, encoder_settings
+from restore.media.color import luma_weights
 from restore.media.open import identity, probe
 from restore.media.options import InputOptions, OutputOptions
 from restore.media.picture_output import PictureOutput, is_picture_output, picture_output
@@ -94,11 +95,19 @@ def prepare(request: Request, choose: Callable[[int, bool], Device]) -> Setup:
         hdr = (info.mastering_display, info.content_light)
         output = encoder_settings(request.output, formats[-1], request.options, hdr)
         copied = check_streams(info, output.container, request.options, audio)
+    _check_matrix(formats, output.format)
     device = choose(info.format.pixel.depth, request.options.master)
     folder = request.work_dir or default_folder(request.output)
     return Setup(
         request, info, identity(request.source, request.input), device, tuple(formats), output, copied, audio, folder
     )  # fmt: skip
+
+
+def _check_matrix(formats: Sequence[VideoFormat], target: VideoFormat) -> None:
+    untouched = len(formats) == 1 and (formats[0].pixel, formats[0].color) == (target.pixel, target.color)
+    for format in (formats[0], target):
+        if format.pixel.model == "yuv" and not untouched:
+            luma_weights(format.color.matrix)  # raises for one that cannot be converted
 
 
 def _check_fields(info: SourceInfo, request: Request) -> None:
