@@ -154,7 +154,7 @@ def default_rows() -> list[tuple[list[str], bool, list[str], str, str]]:
         cells = [cell.strip() for cell in line.strip("|").split("|")]
         if len(cells) != 4 or " · " not in cells[1]:
             continue
-        suffixes = re.findall(r"`(\.\w+)`", cells[0]) or [".mp4", ".mov", ".mkv", ".webm", ".avi"]
+        suffixes = re.findall(r"`(\.\w+)`", cells[0]) or [".mp4", ".mov", ".mkv", ".webm"]
         pixels = re.findall(r"`(\w+)`", cells[1])
         rows.append((suffixes, "--master" in cells[0], pixels, cells[2].strip("`"), cells[3].strip("`")))
     return rows
