@@ -243,10 +243,8 @@ def _pick(spec: CodecSpec, fmt: VideoFormat, options: OutputOptions) -> tuple[Pi
             f"{spec.encoder} has no transparency: use --codec prores or ffv1, or drop it with --pix-fmt yuv444p"
         )
     if picked is None:
-        way = "--codec ffv1 --pix-fmt gbrp16le" if fmt.pixel.is_float else "--codec ffv1"
-        raise FormatError(
-            f"{spec.encoder} cannot hold {fmt.pixel.name} without loss: use {way} (.mkv), or another --pix-fmt"
-        )
+        way = "--codec ffv1 --pix-fmt gbrp16le (.mkv)" if fmt.pixel.is_float else "--codec ffv1 (.mkv), or --pix-fmt"
+        raise FormatError(f"{spec.encoder} cannot hold {fmt.pixel.name} without loss: use {way}")
     sx, sy = picked.chroma_shift
     if spec.even and picked.model == "yuv" and (fmt.width % (1 << sx) or fmt.height % (1 << sy)):
         full = replace(picked, chroma_shift=(0, 0))
