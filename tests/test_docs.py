@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import json
 import re
 import shlex
@@ -201,3 +202,13 @@ def test_every_stage_has_a_command_and_a_page() -> None:
     for spec in restore.zoo.list_models():
         if spec.kind == "upscale":
             assert f"`{spec.id}`" in readme
+
+
+def test_reference_tables_are_up_to_date() -> None:
+    spec = importlib.util.spec_from_file_location("make_reference", ROOT / "scripts" / "make_reference.py")
+    assert spec is not None
+    assert spec.loader is not None
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+    for path, text in script.pages().items():
+        assert path.read_text(encoding="utf-8") == text, f"{path.name}: run python scripts/make_reference.py"
