@@ -113,14 +113,13 @@ class Plan:
         return self.folder / f"shot-{shot.start:07d}.json"
 
     def save_shots(self, cuts: Sequence[int], index: FrameIndex) -> None:
-        """Write down the cuts (indexes of first frames) that the detector found, with their times for people."""
-        write_json(
-            self.shots_path,
-            {
-                "frames": len(index),
-                "cuts": [{"frame": cut, "time": f"{float(index.pts[cut] * index.time_base):.3f}"} for cut in cuts],
-            },
-        )
+        """Write down the cuts (indexes of first frames) that the detector found, with their times for people.
+
+        Times count from the first frame, as those of edits do.
+        """
+        seconds = [float(int(index.pts[cut] - index.pts[0]) * index.time_base) for cut in cuts]
+        listed = [{"frame": cut, "time": f"{time:.3f}"} for cut, time in zip(cuts, seconds, strict=True)]
+        write_json(self.shots_path, {"frames": len(index), "cuts": listed})
 
     def cuts(self) -> list[int]:
         """The cuts that the detector found, as first frames of shots, by index of the source's frames."""
