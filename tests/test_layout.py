@@ -94,9 +94,13 @@ def test_imports_point_one_way(path: Path) -> None:
             continue
         other = room_of(module)
         known = ALLOWED[room] | {room, "__version__"}
-        assert other in known, f"{name} imports {module}: {room} may know {', '.join(sorted(ALLOWED[room])) or 'no other room'}"
+        assert other in known, (
+            f"{name} imports {module}: {room} may know {', '.join(sorted(ALLOWED[room])) or 'no other room'}"
+        )
         if room in ("stages", "voice", "faces") and other == "pipeline":
-            assert any(module.startswith(allowed) for allowed in CONTRACT), f"{name}: of the pipeline, the contract only"
+            assert any(module.startswith(allowed) for allowed in CONTRACT), (
+                f"{name}: of the pipeline, the contract only"
+            )
         if room == "stages" and module.startswith("restore.stages."):
             mine, theirs = name.split(".")[2:3], module.split(".")[2:3]
             assert mine in ([], theirs) or theirs == mine, f"{name} imports another stage: {module}"
@@ -119,7 +123,9 @@ TORCH_FREE = ("errors", "times", "cli", "zoo.table", "zoo.spec", "zoo.resolve", 
               "stages", "stages.upscale.options")  # fmt: skip
 
 
-@pytest.mark.parametrize("path", [p for p in modules() if name_of(p).removeprefix("restore.").startswith(TORCH_FREE)], ids=name_of)
+@pytest.mark.parametrize(
+    "path", [p for p in modules() if name_of(p).removeprefix("restore.").startswith(TORCH_FREE)], ids=name_of
+)
 def test_front_doors_import_no_torch(path: Path) -> None:
     name = name_of(path).removeprefix("restore.")
     if name.startswith("stages.") and not name.endswith(".options") and name.count(".") > 1:
