@@ -54,7 +54,8 @@ def test_frames_are_exact(number: int, rate: Fraction) -> None:
     assert parse_time(f"{number}f", rate) * rate == number
     assert frame_number(f"{number}f") == number
     nominal = round(rate)
-    code = f"{number // nominal // 3600:02d}:{number // nominal // 60 % 60:02d}:{number // nominal % 60:02d}:{number % nominal:02d}"
+    second, rest = divmod(number, nominal)
+    code = f"{second // 3600:02d}:{second // 60 % 60:02d}:{second % 60:02d}:{rest:02d}"
     assert parse_time(code, rate) * rate == number
 
 

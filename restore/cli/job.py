@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from restore.cli.options import given, options_for, validated
+from restore.errors import OptionError
 from restore.media.options import InputOptions, OutputOptions
 from restore.recipe import Recipe
 
