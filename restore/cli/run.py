@@ -39,7 +39,7 @@ def parse_chain(words: list[str]) -> list[tuple[str, StageOptions]]:
     names = stage_names()
     starts = [place for place, word in enumerate(words) if word in names]
     stages = []
-    for start, stop in zip(starts, [*starts[1:], len(words)], strict=True):
+    for start, stop in zip(starts, [*starts[1:], len(words)], strict=False):
         name = words[start]
         model = options_of(name)
         command = click.Command(name, params=[*options_for(model)])
