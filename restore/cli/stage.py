@@ -20,6 +20,11 @@ stop and start again as you like.
 """
 
 _EXAMPLES = {
+    "deinterlace": """\
+  restore deinterlace tape.mkv tape_progressive.mkv
+  restore deinterlace tape.mkv tape_50p.mkv --rate field
+  restore run tape.mkv tape_2x.mkv deinterlace upscale --scale 2
+""",
     "upscale": """\
   restore upscale reel.mp4 reel_2x.mp4
   restore upscale reel.mkv reel_4x.mkv --scale 4 --model realesr-general-x4v3 --denoise-strength 0.5
