@@ -73,8 +73,8 @@ _ALIASES = {
 }  # fmt: skip
 
 ACROSS_SEGMENTS = frozenset(
-    {"b", "b:v", "bitrate", "maxrate", "bufsize", "minrate", "pass", "passlogfile", "stats", "flags", "rc", "tbr", "mbr",
-     "vbv-maxrate", "vbv-bufsize", "abr", "2pass", "multi-pass-opt-analysis"}
+    {"b", "b:v", "bitrate", "maxrate", "bufsize", "minrate", "pass", "passlogfile", "stats", "flags", "rc", "tbr",
+     "mbr", "vbv-maxrate", "vbv-bufsize", "abr", "2pass", "multi-pass-opt-analysis"}
 )  # fmt: skip
 """Encoder options that need to see the whole film: a film is encoded in independent segments."""
 

@@ -134,7 +134,7 @@ class VideoSource:
         for packet in self._packets(container, stream):
             if self.watched:
                 watch.read(packet)
-                if packet.stream_index != stream.index:
+                if packet.stream.index != stream.index:  # a flush packet has no stream_index of its own
                     continue
                 watch.sent(packet)
             try:

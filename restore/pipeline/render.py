@@ -16,14 +16,14 @@ from restore.media.options import InputOptions
 from restore.media.picture_output import PictureOutput
 from restore.media.source import Source
 from restore.pipeline.chain import Chain
-from restore.pipeline.contract import Device, Stage, Values
+from restore.pipeline.contract import Device, Stage, Timeline, Values
 from restore.pipeline.index import FrameIndex
 from restore.pipeline.job import disk_errors
 from restore.pipeline.journal import Entry
 from restore.pipeline.prefetch import Drain
 from restore.pipeline.reader import FrameReader
 from restore.pipeline.segments import Segment
-from restore.pipeline.timeline import Timeline, TimelineSource, split_stages
+from restore.pipeline.timeline import TimelineSource, split_stages
 
 
 @dataclass(frozen=True)

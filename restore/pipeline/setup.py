@@ -20,9 +20,8 @@ from restore.media.picture_output import PictureOutput, is_picture_output, pictu
 from restore.media.probe import SourceInfo, StreamInfo
 from restore.media.sequence_files import NumberedNames, is_sequence, list_sequence
 from restore.media.streams import check_streams
-from restore.pipeline.contract import Device, Stage
+from restore.pipeline.contract import Device, Stage, TimelineStage
 from restore.pipeline.job import Job, default_folder
-from restore.pipeline.timeline import TimelineStage
 from restore.times import parse_time
 
 
