@@ -246,16 +246,15 @@ def _pick(spec: CodecSpec, fmt: VideoFormat, options: OutputOptions) -> tuple[Pi
             f"{spec.encoder} has no transparency: use --codec prores or ffv1, or drop it with --pix-fmt yuv444p"
         )
     if picked is None:
-        raise FormatError(
-            f"{spec.encoder} cannot hold {fmt.pixel.name} without loss: use --codec ffv1 (.mkv), or --pix-fmt"
-        )
+        way = "--codec ffv1 --pix-fmt gbrp16le (.mkv)" if fmt.pixel.is_float else "--codec ffv1 (.mkv), or --pix-fmt"
+        raise FormatError(f"{spec.encoder} cannot hold {fmt.pixel.name} without loss: use {way}")
     sx, sy = picked.chroma_shift
     if spec.even and picked.model == "yuv" and (fmt.width % (1 << sx) or fmt.height % (1 << sy)):
         full = replace(picked, chroma_shift=(0, 0))
         if options.pix_fmt or full not in available:
             raise FormatError(
                 f"{spec.encoder} needs an even size for {picked.name}, and this is {fmt.width}x{fmt.height}: "
-                "use --codec x264 or ffv1 without --pix-fmt, or another --height/--width"
+                "use --codec x264 or ffv1 (.mkv) without --pix-fmt, or another --height/--width"
             )
         note = f"{fmt.width}x{fmt.height} is odd, and 4:2:0 is not possible: written as {full.name}"
         return full, available[full], (note,)

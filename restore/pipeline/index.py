@@ -92,7 +92,8 @@ class FrameIndex:
     def damaged(self) -> list[DamagedRange]:
         """Runs of corrupt frames, and holes left by pictures that did not decode.
 
-        A hole in the pts alone is no damage (variable rate); it is one where a picture is known to be lost.
+        A hole in the pts is damage where a picture is known to be lost, or where it stands out from an otherwise constant
+        rate (a demuxer skips what it cannot read without a word); at variable rate it is none.
         """
         ranges: list[DamagedRange] = []
         edges = np.flatnonzero(np.diff(np.concatenate(([0], self.corrupt.astype(np.int8), [0]))))
@@ -111,7 +112,7 @@ class FrameIndex:
         return sorted(ranges)
 
     def _holes(self) -> list[tuple[int, int]]:
-        holes = set()
+        holes: set[tuple[int, int]] = set()
         for place, pts in zip(np.searchsorted(self.pts, self.lost), self.lost, strict=True):
             if place == 0:
                 holes.add((int(self.lost.min()), int(self.pts[0])))
@@ -119,7 +120,15 @@ class FrameIndex:
                 holes.add((self.end_pts, max(int(self.lost.max()) + self.step, self.end_pts)))
             elif self.pts[place] - self.pts[place - 1] > 1.5 * self.step and self.pts[place] != pts:
                 holes.add((int(self.pts[place - 1]) + self.step, int(self.pts[place])))
+        holes.update((int(self.pts[place]) + self.step, int(self.pts[place + 1])) for place in self._breaks())
         return sorted(holes)
+
+    def _breaks(self) -> list[int]:
+        """Frames after which an otherwise constant rate pauses."""
+        steps = np.diff(self.pts)
+        uneven = int((np.abs(steps - self.step) > 1).sum())
+        constant = len(steps) >= 25 and uneven <= max(1, len(steps) // 50)
+        return [int(place) for place in np.flatnonzero(steps > 2.5 * self.step)] if constant else []
 
     def save(self, path: Path) -> None:
         """Write atomically."""

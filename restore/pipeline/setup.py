@@ -22,6 +22,7 @@ from restore.media.sequence_files import NumberedNames, is_sequence, list_sequen
 from restore.media.streams import check_streams
 from restore.pipeline.contract import Device, Stage
 from restore.pipeline.job import Job, default_folder
+from restore.pipeline.timeline import TimelineStage
 from restore.times import parse_time
 
 
@@ -82,6 +83,9 @@ def prepare(request: Request, choose: Callable[[int, bool], Device]) -> Setup:
     _check_fields(info, request)
     _check_span(request, info.format.frame_rate)
     formats = [info.format]
+    for stage in request.stages[1:]:
+        if isinstance(stage, TimelineStage):
+            raise OptionError(f"{stage.name} must come first: it decides which frames there are")
     for stage in request.stages:
         stage.check(formats[-1])
         formats.append(stage.output_format(formats[-1]))
@@ -98,9 +102,11 @@ def prepare(request: Request, choose: Callable[[int, bool], Device]) -> Setup:
     _check_matrix(formats, output.format)
     device = choose(info.format.pixel.depth, request.options.master)
     folder = request.work_dir or default_folder(request.output)
-    return Setup(
+    setup = Setup(
         request, info, identity(request.source, request.input), device, tuple(formats), output, copied, audio, folder
     )  # fmt: skip
+    check_existing(setup, Job(folder))
+    return setup
 
 
 def _check_matrix(formats: Sequence[VideoFormat], target: VideoFormat) -> None:
@@ -118,8 +124,8 @@ def _check_fields(info: SourceInfo, request: Request) -> None:
             return
         if stage.needs_progressive:
             raise SourceError(
-                f"{info.path}: is interlaced ({info.field_order}); {stage.name} would enlarge its combs. Deinterlace "
-                "it first, or add --progressive if its flags are wrong"
+                f"{info.path}: is interlaced ({info.field_order}); {stage.name} would enlarge its combs. Use "
+                f"`restore run SOURCE OUTPUT deinterlace {stage.name}`, or --progressive if its flags are wrong"
             )
 
 

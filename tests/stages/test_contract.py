@@ -39,9 +39,9 @@ class TestTestStages(StageContract):
             return  # subsampled chroma comes back near, not equal
         if format.pixel.is_float or (off.domain == "chroma" and format.pixel.model == "rgb"):
             for before, after in zip(frames, done, strict=True):
-                assert all(np.allclose(a, b, atol=1e-5 if format.pixel.is_float else 1) for a, b in zip(
-                    [p.astype(np.float64) for p in before.planes], [p.astype(np.float64) for p in after.planes], strict=True
-                ))  # fmt: skip
+                pairs = zip(before.planes, after.planes, strict=True)
+                near = 1e-5 if format.pixel.is_float else 1
+                assert all(np.allclose(a.astype(float), b.astype(float), atol=near) for a, b in pairs)
             return
         assert same(done, frames)
 
