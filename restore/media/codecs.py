@@ -72,6 +72,9 @@ _ALIASES = {
     **{spec.encoder: name for name, spec in CODECS.items()},
 }  # fmt: skip
 
+_X265_SMALLEST = 32
+"""x265 4.1 crashes on some smaller pictures (34x18)."""
+
 ACROSS_SEGMENTS = frozenset(
     {"b", "b:v", "bitrate", "maxrate", "bufsize", "minrate", "pass", "passlogfile", "stats", "flags", "rc", "tbr",
      "mbr", "vbv-maxrate", "vbv-bufsize", "abr", "2pass", "multi-pass-opt-analysis"}
@@ -354,6 +357,11 @@ def encoder_settings(
     result = EncoderSettings(
         container, spec.encoder, replace(fmt, pixel=pixel, color=color), av_format, settings, threads, notes
     )
+    if spec.encoder == "libx265" and min(fmt.width, fmt.height) < _X265_SMALLEST:
+        raise FormatError(
+            f"libx265 cannot hold {fmt.width}x{fmt.height} (at least {_X265_SMALLEST} a side); "
+            "try --codec ffv1 in an .mkv"
+        )
     if spec.encoder == "ffv1" and "slices" not in options.encoder_options:
         result = _with_slices(result)
     result.open()

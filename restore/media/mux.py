@@ -181,11 +181,41 @@ def _video_packets(
         raise OutputError(f"{plan.path}: the segments hold {written} frames instead of {len(pts)}; run again")
 
 
+def _place(packet: av.Packet[Any], plan: MuxPlan, title: bool) -> Fraction | None:
+    """Move a packet to where it lies in the output; returns that time, or None if the output does not cover it."""
+    base = packet.time_base
+    time = (packet.dts if packet.dts is not None else packet.pts or 0) * base
+    if plan.span is not None:
+        end = time + (packet.duration or 0) * base
+        if end <= plan.span[0] or time >= plan.span[1]:
+            return None
+        if title and time < plan.span[0]:
+            # A title that is up already begins with the part; Matroska would move everything for it.
+            begin = int(-(-plan.span[0] // base))
+            packet.duration = int(end / base) - begin
+            packet.pts = packet.dts = begin
+    offset = round(plan.shift / base)
+    if offset:
+        packet.pts = None if packet.pts is None else packet.pts - offset
+        packet.dts = None if packet.dts is None else packet.dts - offset
+    return Fraction(time) - plan.shift
+
+
 def _copied_packets(
     source: av.container.InputContainer, copiers: dict[int, Copier], plan: MuxPlan
 ) -> Iterator[tuple[float, av.Packet[Any]]]:
     last = 0.0
-    for packet in _readable_packets(source, [source.streams[index] for index in copiers]):
+    streams = [source.streams[index] for index in copiers]
+    packets = source.demux(streams)
+    while True:
+        try:
+            packet = next(packets, None)
+        except av.FFmpegError:
+            break  # a damaged end: what came before is carried over
+        if packet is None:
+            break
+        if packet.size == 0:
+            continue
         copier = copiers[packet.stream_index]
         if copier.is_filler(packet):
             continue
@@ -193,14 +223,9 @@ def _copied_packets(
             if copier.still:  # cover art has no time
                 yield last, next(copier.packets(packet))
             continue
-        if plan.span is not None and not _clipped(packet, plan.span, copier):
+        time = _place(packet, plan, copier.stream.type == "subtitle")
+        if time is None:
             continue
-        base = packet.time_base
-        offset = round(plan.shift / base)
-        if offset:
-            packet.pts = None if packet.pts is None else packet.pts - offset
-            packet.dts = None if packet.dts is None else packet.dts - offset
-        time = (packet.dts if packet.dts is not None else packet.pts or 0) * base
         for result in copier.packets(packet):
             # heapq.merge wants each feed in order; the muxer sorts out the rest.
             last = max(last, float(time))
@@ -208,31 +233,3 @@ def _copied_packets(
     for copier in copiers.values():
         for result in copier.flush():
             yield last, result
-
-
-def _readable_packets(source: av.container.InputContainer, streams: list[Any]) -> Iterator[av.Packet[Any]]:
-    packets = source.demux(streams)
-    while True:
-        try:
-            packet = next(packets, None)
-        except av.FFmpegError:
-            return  # a damaged end: what came before is carried over
-        if packet is None:
-            return
-        if packet.size:
-            yield packet
-
-
-def _clipped(packet: av.Packet[Any], span: tuple[Fraction, Fraction], copier: Copier) -> bool:
-    """Whether a packet belongs to a part of the film; a title that is up already begins with the part."""
-    base = packet.time_base
-    time = (packet.dts if packet.dts is not None else packet.pts or 0) * base
-    length = (packet.duration or 0) * base
-    if time + length <= span[0] or time >= span[1]:
-        return False
-    if time < span[0] and copier.stream.type == "subtitle":
-        # Matroska would move everything for a title that begins earlier.
-        begin = -(-span[0] // base)
-        packet.duration = int((time + length) / base) - begin
-        packet.pts = packet.dts = begin
-    return True

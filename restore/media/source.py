@@ -134,7 +134,7 @@ class VideoSource:
         for packet in self._packets(container, stream):
             if self.watched:
                 watch.read(packet)
-                if packet.stream.index != stream.index:  # a flush packet has no stream_index of its own
+                if packet.stream.index != stream.index:  # a flushing packet's own stream_index is 0
                     continue
                 watch.sent(packet)
             try:
@@ -148,7 +148,9 @@ class VideoSource:
             watch.ended(container, stream.time_base)
 
     def _packets(self, container: av.container.InputContainer, stream: av.VideoStream) -> Iterator[av.Packet[Any]]:
-        packets = container.demux() if self.watched else container.demux(stream)
+        streams = container.streams
+        others = (*streams.audio, *streams.subtitles) if self.watched else ()
+        packets = container.demux(stream, *others)
         while True:
             try:
                 packet = cast("av.Packet[Any] | None", next(packets, None))
