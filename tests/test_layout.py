@@ -37,7 +37,12 @@ ALLOWED = {
             "provenance"},
     "cli": {"errors", "times", "api", "recipe", "stages", "pipeline", "media", "zoo", "report", "engines"},
 }  # fmt: skip
-CONTRACT = {"restore.pipeline.contract", "restore.pipeline.chain"}
+CONTRACT = {
+    "restore.pipeline.contract",
+    "restore.pipeline.chain",
+    "restore.pipeline.timeline",
+    "restore.pipeline.index",
+}
 """What stages may know of the pipeline."""
 
 
