@@ -177,7 +177,7 @@ class Runner:
                 raise PlanError(f"edits.json: no stage {change.stage!r} in this job; it has {', '.join(sorted(names))}")
 
     def _decoder_threads(self, index: FrameIndex) -> int:
-        return 1 if index.decode_errors or bool(index.corrupt.any()) else 0
+        return 1 if index.decode_errors or len(index.lost) or bool(index.corrupt.any()) else 0
 
     def _analyse(
         self, job: Job, task: RenderTask, edits: Edits, shots: Sequence[Shot]

@@ -124,8 +124,8 @@ def _check_fields(info: SourceInfo, request: Request) -> None:
             return
         if stage.needs_progressive:
             raise SourceError(
-                f"{info.path}: is interlaced ({info.field_order}); {stage.name} would enlarge its combs. Deinterlace "
-                "it first, or add --progressive if its flags are wrong"
+                f"{info.path}: is interlaced ({info.field_order}); {stage.name} would enlarge its combs. Use "
+                f"`restore run SOURCE OUTPUT deinterlace {stage.name}`, or --progressive if its flags are wrong"
             )
 
 
