@@ -164,7 +164,8 @@ def _spec_of(options: OutputOptions, container: str, pixel: PixelFormat) -> Code
         if options.master:
             name = "ffv1"
         elif container == "webm":
-            name = "av1" if pixel.chroma_shift == (1, 1) and pixel.depth <= 10 and pixel.model == "yuv" else "vp9"
+            plain = pixel.model == "gray" or (pixel.model == "yuv" and pixel.chroma_shift == (1, 1))
+            name = "av1" if plain and pixel.depth <= 10 else "vp9"
         else:
             name = "x264" if depth == 8 else "x265"
     name = _ALIASES.get(name.lower(), name.lower())

@@ -85,6 +85,7 @@ class Runner:
             source={"path": str(Path(request.source).absolute()), "identity": setup.identity},
             output=str(request.output.absolute()),
             recipe=request.recipe,
+            encoder_threads=setup.film.threads if setup.film else None,
             device={"type": setup.device.torch_device.type, "precision": setup.device.precision},
         )
         listed = self._list(job)
