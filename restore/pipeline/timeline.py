@@ -110,6 +110,8 @@ class TimelineSource:
         self.format = stage.output_format(source.format)
         self.decode_errors = 0
         self.mended = False
+        self.watched = False
+        self.lost: Sequence[int] = ()  # the listing, which watches, reads the source itself
         self.threads = source.threads
 
     def frames(self, start_pts: int | None = None) -> Iterator[Frame]:
