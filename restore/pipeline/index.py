@@ -92,8 +92,8 @@ class FrameIndex:
     def damaged(self) -> list[DamagedRange]:
         """Runs of corrupt frames, and holes left by pictures that did not decode.
 
-        A hole in the pts is damage where a picture is known to be lost, or where it stands out from an otherwise constant
-        rate (a demuxer skips what it cannot read without a word); at variable rate it is none.
+        A hole in the pts is damage where a picture is known to be lost, or where it stands out from an otherwise
+        constant rate (a demuxer skips what it cannot read without a word); at variable rate it is none.
         """
         ranges: list[DamagedRange] = []
         edges = np.flatnonzero(np.diff(np.concatenate(([0], self.corrupt.astype(np.int8), [0]))))
