@@ -71,6 +71,8 @@ class TimelineSource:
         self.format = stage.output_format(source.format)
         self.decode_errors = 0
         self.mended = False
+        self.watched = False
+        self.lost: Sequence[int] = ()  # the listing, which watches, reads the source itself
         self.threads = source.threads
         self.watched = False
         self.lost: Sequence[int] = ()

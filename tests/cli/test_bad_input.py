@@ -288,17 +288,16 @@ def test_no_room_in_the_middle(tmp_path: Path, capfd: pytest.CaptureFixture[str]
 
 
 def test_in_a_shell(tmp_path: Path) -> None:
-    """The installed command itself, once: a missing file, a text file, and no traceback on either stream."""
+    """The command itself, once, in a fresh interpreter: a text file, and no traceback on either stream."""
     (tmp_path / "text.mp4").write_text("no film")
-    for name in ("missing.mp4", "text.mp4"):
-        done = subprocess.run(
-            [sys.executable, "-m", "restore", "upscale", str(tmp_path / name), str(tmp_path / "out.mp4")],
-            check=False, capture_output=True, text=True,
-        )  # fmt: skip
-        assert done.returncode == 1
-        assert not done.stdout
-        assert done.stderr.count("\n") == 1
-        assert name in done.stderr
+    done = subprocess.run(
+        [sys.executable, "-m", "restore", "upscale", str(tmp_path / "text.mp4"), str(tmp_path / "out.mp4")],
+        check=False, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert not done.stdout
+    assert done.stderr.count("\n") == 1
+    assert "text.mp4" in done.stderr
 
 
 def test_pictures_of_two_sizes(tmp_path: Path, fails: Run) -> None:
