@@ -74,8 +74,6 @@ class TimelineSource:
         self.watched = False
         self.lost: Sequence[int] = ()  # the listing, which watches, reads the source itself
         self.threads = source.threads
-        self.watched = False
-        self.lost: Sequence[int] = ()
 
     def frames(self, start_pts: int | None = None) -> Iterator[Frame]:
         """See `Source.frames`."""
