@@ -116,7 +116,8 @@ def compare(before: Film, after: Film, seconds: float | None) -> list[tuple[str,
     """Rows: what, before, after, whether it is right."""
     times = before.times
     if seconds is not None:
-        times = [time for time in times if time - times[0] < seconds - 1e-9]
+        half = float(np.median(np.diff([float(time) for time in times]))) / 2  # a part ends at the nearest frame
+        times = [time for time in times if float(time - times[0]) < seconds - half - 1e-9]
     rows = [("frames", str(len(times)), str(len(after.times)), len(times) == len(after.times))]
     pairs = list(zip(times, after.times, strict=False))
     worst = max((abs((b - after.times[0]) - (a - times[0])) for a, b in pairs), default=Fraction(0))
