@@ -75,7 +75,7 @@ def ours(scale: int, models: Path, estimator: DegradationEstimator, *, bf16: boo
     return upscale
 
 
-def published(scale: int, weights: Path, name: str, blend: str = "") -> Upscaler:
+def published(scale: int, weights: Path, name: str, blend: str = "", *, bf16: bool) -> Upscaler:
     """A x4 network of the Real-ESRGAN family; `blend` is mixed in half and half (its denoise strength of 0.5)."""
     model = spandrel.ModelLoader().load_from_file(weights / name).model.eval()
     if blend:
@@ -83,7 +83,8 @@ def published(scale: int, weights: Path, name: str, blend: str = "") -> Upscaler
         model.load_state_dict({k: (v + other[k]) / 2 for k, v in model.state_dict().items()})
 
     def upscale(small: Tensor) -> Tensor:
-        large = model(small).clamp(0, 1)
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=bf16):
+            large = model(small.contiguous(memory_format=torch.channels_last)).float().clamp(0, 1)
         if scale == 4:
             return large
         size = [side * scale for side in small.shape[-2:]]
@@ -123,18 +124,35 @@ def measure(
         for who, upscale in upscalers.items():
             large = (upscale(small).clamp(0, 1) * 255).round() / 255
             found[who].append((psnr(large, truth), ssim(large, truth)))
-    return {who: tuple(np.mean(values, axis=0)) for who, values in found.items()}
+    return {who: mean(values) for who, values in found.items()}
 
 
-def table(scale: int, rows: dict[str, dict[str, tuple[float, float]]]) -> str:
-    names = list(next(iter(rows.values())))
-    lines = [f"| ×{scale} | " + " | ".join(names) + " | ours − bicubic |", "|---" * (len(names) + 2) + "|"]
-    for what, values in rows.items():
-        cells = [f"{p:.2f} dB, {s:.4f}" for p, s in values.values()]
-        lines.append(
-            f"| {what} | " + " | ".join(cells) + f" | **{values['ours'][0] - values['bicubic'][0]:+.2f} dB** |"
-        )
-    return "\n".join(lines)
+Row = dict[str, tuple[float, float]]
+
+
+def print_row(what: str, values: Row) -> None:
+    cells = [f"{p:.2f} dB, {s:.4f}" for p, s in values.values()]
+    gain = values["ours"][0] - values["bicubic"][0]
+    print(f"| {what} | " + " | ".join(cells) + f" | **{gain:+.2f} dB** |", flush=True)
+
+
+def print_table(pictures: list[Tensor], scale: int, upscalers: dict[str, Upscaler]) -> None:
+    """A row a film, each as soon as it is measured."""
+    print(f"| ×{scale} | " + " | ".join(upscalers) + " | ours − bicubic |")
+    print("|---" * (len(upscalers) + 2) + "|")
+    print_row("clean", measure(pictures, Damage(), scale, upscalers))
+    rows = []
+    for film, damage in FILMS.items():
+        rows.append(measure(pictures, damage, scale, upscalers))
+        print_row(film, rows[-1])
+    print_row("films, mean", {who: mean([row[who] for row in rows]) for who in upscalers})
+    print()
+
+
+def mean(values: list[tuple[float, float]]) -> tuple[float, float]:
+    """Of PSNRs and of SSIMs."""
+    psnrs, ssims = zip(*values, strict=True)
+    return float(np.mean(psnrs)), float(np.mean(ssims))
 
 
 def machine() -> str:
@@ -157,7 +175,9 @@ def main() -> None:
     parser.add_argument("--material", type=Path, default=Path(material), help="default: RESTORE_TEST_MATERIAL")
     parser.add_argument("--models", type=Path, default=ROOT / "models")
     parser.add_argument("--scale", type=int, choices=(2, 4), action="append")
-    parser.add_argument("--bf16", action="store_true", help="run our networks' bodies in bfloat16, as rendering does")
+    parser.add_argument(
+        "--bf16", action="store_true", help="convolutions in bfloat16 for every network, as rendering does"
+    )
     parser.add_argument("--no-peers", action="store_true", help="only bicubic and ours")
     parser.add_argument("--save", type=Path, help="write the pictures of kodim04 there, to look at")
     args = parser.parse_args()
@@ -166,21 +186,19 @@ def main() -> None:
         raise SystemExit(f"the 12 Kodak pictures are not in {args.material}/images/kodak: set RESTORE_TEST_MATERIAL")
     pictures, weights = [read_picture(path) for path in paths], args.material / "weights"
     estimator = load_estimator(args.models / "reel-degradation" / "reel-degradation.safetensors")
-    print(f"{machine()}; PSNR and SSIM, means of Kodak 1–12.\n")
+    print(f"{machine()}; PSNR and SSIM, means of Kodak 1–12" + (", networks in bfloat16.\n" if args.bf16 else ".\n"))
     for scale in args.scale or (2, 4):
         upscalers = {"bicubic": bicubic(scale), "ours": ours(scale, args.models, estimator, bf16=args.bf16)}
         if not args.no_peers:
             general = "realesr-general-x4v3.fp16-copy.pth"
             upscalers |= {
-                "general-x4v3": published(scale, weights, general),
-                "general, denoise 0.5": published(scale, weights, general, "realesr-general-wdn-x4v3.fp16-copy.pth"),
-                "animevideov3": published(scale, weights, "realesr-animevideov3.pth"),
+                "general-x4v3": published(scale, weights, general, bf16=args.bf16),
+                "general, denoise 0.5": published(
+                    scale, weights, general, "realesr-general-wdn-x4v3.fp16-copy.pth", bf16=args.bf16
+                ),
+                "animevideov3": published(scale, weights, "realesr-animevideov3.pth", bf16=args.bf16),
             }
-        rows = {"clean": measure(pictures, Damage(), scale, upscalers)}
-        rows |= {film: measure(pictures, damage, scale, upscalers) for film, damage in FILMS.items()}
-        films = [rows[film] for film in FILMS]
-        rows["films, mean"] = {who: tuple(np.mean([row[who] for row in films], axis=0)) for who in upscalers}
-        print(table(scale, rows), "\n")
+        print_table(pictures, scale, upscalers)
         if args.save:
             save(args.save, pictures[3], scale, upscalers)
 

@@ -84,7 +84,7 @@ class Soak:
             self._attempt(output, rng, usual)
         assert self._wait(self.start(self.arguments(output))) == 0, "one command finishes the job"
         assert decoded(output) == decoded(reference), "pixels or times differ"
-        left = [path for path in self.folder.rglob("*.part")]
+        left = list(self.folder.rglob("*.part"))
         assert not left, f"left behind: {left}"
 
     def _attempt(self, output: Path, rng: random.Random, usual: float) -> None:
@@ -154,9 +154,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         soak = Soak(Path(folder), start_command, asked.frames, asked.seed)
         soak.run(asked.kills)
-        print(
-            f"killed {soak.killed} times ({', '.join(soak.moments)}), done before its moment {soak.outlived} times: identical"
-        )
+        early = f"{soak.outlived} times it was done before its moment"
+        print(f"identical after {soak.killed} kills ({', '.join(soak.moments)}); {early}")
 
 
 if __name__ == "__main__":

@@ -7,32 +7,41 @@ import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import av
+import click
 import numpy as np
 import pytest
+
+sys.path.insert(0, str(Path(__file__).parent / "stages"))
+from contract import StageContract
 
 import restore
 from restore import stages
 from restore.cli.main import main
+from restore.cli.stage import stage_command
+from restore.pipeline.contract import Stage
+from restore.stages import build_stage
 
 ROOT = Path(__file__).parent.parent
+TEXT = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 _FILE = re.compile(r"^`(restore/\S+\.py)`\n\n```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _LINE = re.compile(r'"(\w+)": \("([\w.:]+)", "([\w.:]+)"\),')
+_SUITE = re.compile(r"^`tests/stages/test_contract.py`\n\n```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 @pytest.fixture
 def levels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The document's files, made part of the package, and its line in the table of stages."""
-    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
-    files = _FILE.findall(text)
+    files = _FILE.findall(TEXT)
     assert len(files) == 3
     for name, code in files:
         path = tmp_path / "added" / Path(name).relative_to("restore/stages")
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(code, encoding="utf-8")
         (path.parent / "__init__.py").touch()
-    line = _LINE.search(text)
+    line = _LINE.search(TEXT)
     assert line is not None
     monkeypatch.setattr(stages, "__path__", [*stages.__path__, str(tmp_path / "added")])
     monkeypatch.setitem(stages._STAGES, line[1], (line[2], line[3]))
@@ -48,9 +57,7 @@ def luma(path: Path) -> np.ndarray:
 
 @pytest.mark.usefixtures("levels")
 def test_the_example_works_on_the_sample_reel(tmp_path: Path) -> None:
-    command = re.search(
-        r"^restore (run .* levels --strength 0.8)$", (ROOT / "CONTRIBUTING.md").read_text(), re.MULTILINE
-    )
+    command = re.search(r"^restore (run .* levels --strength 0.8)$", TEXT, re.MULTILINE)
     assert command is not None
     words = command[1].replace("samples/", f"{ROOT}/samples/").split()
     output = tmp_path / "levels.mkv"
@@ -76,7 +83,7 @@ def test_the_example_works_on_the_sample_reel(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("levels")
-def test_the_example_keeps_the_contract() -> None:
+def test_the_example_takes_frames_without_a_file() -> None:
     frames = np.random.default_rng(1).integers(60, 180, (3, 32, 48, 3), dtype=np.uint8)
     assert np.array_equal(restore.apply("levels", frames, strength=0), frames)
     stretched = restore.apply("levels", frames)
@@ -84,3 +91,26 @@ def test_the_example_keeps_the_contract() -> None:
     assert np.ptp(stretched.astype(int).mean(3)) > np.ptp(frames.astype(int).mean(3))
     with pytest.raises(restore.errors.OptionError, match="strength"):
         restore.apply("levels", frames, strength=2)
+
+
+@pytest.mark.usefixtures("levels")
+def test_the_example_can_have_a_command() -> None:
+    command = stage_command("levels")
+    text = command.get_help(click.Context(command))
+    assert "Give a faded film its blacks and whites back." in text
+    assert "--black" in text
+
+
+def _documented_suite() -> type[StageContract]:
+    """The class that the document adds to the contract tests."""
+    code = _SUITE.search(TEXT)
+    assert code is not None
+    scope = {"StageContract": StageContract, "Stage": Stage, "Any": Any, "pytest": pytest, "build_stage": build_stage}
+    exec(code[1], scope)
+    found: type[StageContract] = scope["TestLevels"]
+    return found
+
+
+@pytest.mark.usefixtures("levels")
+class TestTheExampleKeepsTheContract(_documented_suite()):
+    """The shared suite, on the document's stage."""

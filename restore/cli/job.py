@@ -14,11 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from restore.cli.options import given, options_for
+from restore.cli.options import given, options_for, validated
 from restore.errors import OptionError
 from restore.media.options import InputOptions, OutputOptions
 from restore.recipe import Recipe
-from restore.stages import first_problem
 
 if TYPE_CHECKING:
     from restore.media.probe import SourceInfo
@@ -67,18 +66,9 @@ def io_groups() -> list[tuple[str, list[click.Option]]]:
 
 def with_io(recipe: Recipe, values: dict[str, Any]) -> Recipe:
     """The recipe with what was said on the line laid over its ``[input]`` and ``[output]``."""
-    from pydantic import ValidationError
-
-    try:
-        read = InputOptions.model_validate(
-            {**recipe.input.model_dump(exclude_unset=True), **given(InputOptions, values)}
-        )
-        write = OutputOptions.model_validate(
-            {**recipe.output.model_dump(exclude_unset=True), **given(OutputOptions, values)}
-        )
-    except ValidationError as error:
-        raise OptionError(f"--{first_problem(error).replace('_', '-')}") from None
-    return Recipe(recipe.stages, read, write)
+    read = {**recipe.input.model_dump(exclude_unset=True), **given(InputOptions, values)}
+    write = {**recipe.output.model_dump(exclude_unset=True), **given(OutputOptions, values)}
+    return Recipe(recipe.stages, validated(InputOptions, read), validated(OutputOptions, write))
 
 
 def run_job(source: str, output: Path, recipe: Recipe, values: dict[str, Any]) -> int:

@@ -72,9 +72,12 @@ _ALIASES = {
     **{spec.encoder: name for name, spec in CODECS.items()},
 }  # fmt: skip
 
+_X265_SMALLEST = 32
+"""x265 4.1 crashes on some smaller pictures (34x18)."""
+
 ACROSS_SEGMENTS = frozenset(
-    {"b", "b:v", "bitrate", "maxrate", "bufsize", "minrate", "pass", "passlogfile", "stats", "flags", "rc", "tbr", "mbr",
-     "vbv-maxrate", "vbv-bufsize", "abr", "2pass", "multi-pass-opt-analysis"}
+    {"b", "b:v", "bitrate", "maxrate", "bufsize", "minrate", "pass", "passlogfile", "stats", "flags", "rc", "tbr",
+     "mbr", "vbv-maxrate", "vbv-bufsize", "abr", "2pass", "multi-pass-opt-analysis"}
 )  # fmt: skip
 """Encoder options that need to see the whole film: a film is encoded in independent segments."""
 
@@ -161,7 +164,8 @@ def _spec_of(options: OutputOptions, container: str, pixel: PixelFormat) -> Code
         if options.master:
             name = "ffv1"
         elif container == "webm":
-            name = "av1" if pixel.chroma_shift == (1, 1) and pixel.depth <= 10 and pixel.model == "yuv" else "vp9"
+            plain = pixel.model == "gray" or (pixel.model == "yuv" and pixel.chroma_shift == (1, 1))
+            name = "av1" if plain and pixel.depth <= 10 else "vp9"
         else:
             name = "x264" if depth == 8 else "x265"
     name = _ALIASES.get(name.lower(), name.lower())
@@ -243,16 +247,15 @@ def _pick(spec: CodecSpec, fmt: VideoFormat, options: OutputOptions) -> tuple[Pi
             f"{spec.encoder} has no transparency: use --codec prores or ffv1, or drop it with --pix-fmt yuv444p"
         )
     if picked is None:
-        raise FormatError(
-            f"{spec.encoder} cannot hold {fmt.pixel.name} without loss: use --codec ffv1 (.mkv), or --pix-fmt"
-        )
+        way = "--codec ffv1 --pix-fmt gbrp16le (.mkv)" if fmt.pixel.is_float else "--codec ffv1 (.mkv), or --pix-fmt"
+        raise FormatError(f"{spec.encoder} cannot hold {fmt.pixel.name} without loss: use {way}")
     sx, sy = picked.chroma_shift
     if spec.even and picked.model == "yuv" and (fmt.width % (1 << sx) or fmt.height % (1 << sy)):
         full = replace(picked, chroma_shift=(0, 0))
         if options.pix_fmt or full not in available:
             raise FormatError(
                 f"{spec.encoder} needs an even size for {picked.name}, and this is {fmt.width}x{fmt.height}: "
-                "use --codec x264 or ffv1 without --pix-fmt, or another --height/--width"
+                "use --codec x264 or ffv1 (.mkv) without --pix-fmt, or another --height/--width"
             )
         note = f"{fmt.width}x{fmt.height} is odd, and 4:2:0 is not possible: written as {full.name}"
         return full, available[full], (note,)
@@ -355,6 +358,11 @@ def encoder_settings(
     result = EncoderSettings(
         container, spec.encoder, replace(fmt, pixel=pixel, color=color), av_format, settings, threads, notes
     )
+    if spec.encoder == "libx265" and min(fmt.width, fmt.height) < _X265_SMALLEST:
+        raise FormatError(
+            f"libx265 cannot hold {fmt.width}x{fmt.height} (at least {_X265_SMALLEST} a side); "
+            "try --codec ffv1 in an .mkv"
+        )
     if spec.encoder == "ffv1" and "slices" not in options.encoder_options:
         result = _with_slices(result)
     result.open()

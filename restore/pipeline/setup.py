@@ -20,7 +20,7 @@ from restore.media.picture_output import PictureOutput, is_picture_output, pictu
 from restore.media.probe import SourceInfo, StreamInfo
 from restore.media.sequence_files import NumberedNames, is_sequence, list_sequence
 from restore.media.streams import check_streams
-from restore.pipeline.contract import Device, Stage
+from restore.pipeline.contract import Device, Stage, TimelineStage
 from restore.pipeline.job import Job, default_folder
 from restore.times import parse_time
 
@@ -82,10 +82,14 @@ def prepare(request: Request, choose: Callable[[int, bool], Device]) -> Setup:
     _check_fields(info, request)
     _check_span(request, info.format.frame_rate)
     formats = [info.format]
+    for stage in request.stages[1:]:
+        if isinstance(stage, TimelineStage):
+            raise OptionError(f"{stage.name} must come first: it decides which frames there are")
     for stage in request.stages:
         stage.check(formats[-1])
         formats.append(stage.output_format(formats[-1]))
     _check_output(request)
+    folder = request.work_dir or default_folder(request.output)
     audio = tuple(Path(name) for name in ([request.input.audio] if request.input.audio else []))
     copied: tuple[StreamInfo, ...] = ()
     output: EncoderSettings | PictureOutput
@@ -93,14 +97,23 @@ def prepare(request: Request, choose: Callable[[int, bool], Device]) -> Setup:
         output = picture_output(request.output, formats[-1], info, request.input, request.options)
     else:
         hdr = (info.mastering_display, info.content_light)
-        output = encoder_settings(request.output, formats[-1], request.options, hdr)
+        output = encoder_settings(request.output, formats[-1], _same_threads(request.options, folder), hdr)
         copied = check_streams(info, output.container, request.options, audio)
     _check_matrix(formats, output.format)
     device = choose(info.format.pixel.depth, request.options.master)
-    folder = request.work_dir or default_folder(request.output)
-    return Setup(
+    setup = Setup(
         request, info, identity(request.source, request.input), device, tuple(formats), output, copied, audio, folder
     )  # fmt: skip
+    check_existing(setup, Job(folder))
+    return setup
+
+
+def _same_threads(options: OutputOptions, folder: Path) -> OutputOptions:
+    """A job goes on with the encoder threads it began with, also on a machine with other cores."""
+    began = Job(folder).manifest.get("encoder_threads")
+    if options.threads is not None or not isinstance(began, int):
+        return options
+    return options.model_copy(update={"threads": began})
 
 
 def _check_matrix(formats: Sequence[VideoFormat], target: VideoFormat) -> None:
@@ -118,8 +131,8 @@ def _check_fields(info: SourceInfo, request: Request) -> None:
             return
         if stage.needs_progressive:
             raise SourceError(
-                f"{info.path}: is interlaced ({info.field_order}); {stage.name} would enlarge its combs. Deinterlace "
-                "it first, or add --progressive if its flags are wrong"
+                f"{info.path}: is interlaced ({info.field_order}); {stage.name} would enlarge its combs. Use "
+                f"`restore run SOURCE OUTPUT deinterlace {stage.name}`, or --progressive if its flags are wrong"
             )
 
 

@@ -13,8 +13,8 @@ from material.films import arrays, decoded, samples, write_film, write_pictures
 
 import restore
 from restore.errors import OptionError, OutputExistsError, SourceError
-from restore.pipeline import segments as segments_module
 from restore.media.options import InputOptions, OutputOptions
+from restore.pipeline import segments as segments_module
 from restore.recipe import Recipe
 
 FFV1 = OutputOptions(codec="ffv1")

@@ -46,7 +46,7 @@ def test_borders_are_cuts_where_one_is_near(lengths: list[int]) -> None:
 
 @given(LENGTHS, st.data())
 def test_an_added_cut_moves_little(lengths: list[int], data: st.DataObject) -> None:
-    """After the first border that both have beyond the new cut, nothing differs; before the cut's piece, nothing."""
+    """Before the shot that is cut nothing differs, and nothing after the first border behind it that both have."""
     shots = shots_of(lengths)
     total = sum(lengths)
     cut = data.draw(st.integers(0, total))
@@ -55,9 +55,8 @@ def test_an_added_cut_moves_little(lengths: list[int], data: st.DataObject) -> N
     old = [s.end for s in cut_segments(shots)]
     new = [s.end for s in cut_segments(edited)]
     touched = [end for end in old if end > cut]
-    assert [end for end in old if end <= cut - LONGEST - SHORTEST] == [
-        end for end in new if end <= cut - LONGEST - SHORTEST
-    ]
+    before = min(max(shot.start for shot in shots if shot.start <= max(0, cut - 1)), total - SHORTEST)
+    assert [end for end in old if end <= before] == [end for end in new if end <= before]
     common = [end for end in touched if end in new and end - cut >= SHORTEST and end != total]
     if common:
         rest = common[0]

@@ -16,13 +16,17 @@ from material.stages import STAGES, AmountOptions
 from restore.frames import Frame, PixelFormat, VideoFormat
 from restore.pipeline.contract import Stage
 from restore.pipeline.picture import Converter
+from restore.pipeline.timeline import TimelineStage
 from restore.stages import build_stage, stage_names
 
 COVERED = {"deflicker", "stabilize", "upscale"}
 
 
 def test_every_stage_keeps_the_contract() -> None:
-    assert set(stage_names()) == COVERED, "write a class below for the new stage"
+    """Stages that change which frames there are keep another one; their tests are beside this."""
+    stages = [build_stage(name) for name in stage_names()]
+    pictures = {stage.name for stage in stages if not isinstance(stage, TimelineStage)}
+    assert pictures == COVERED, "write a class below for the new stage"
 
 
 class TestTestStages(StageContract):
@@ -39,9 +43,9 @@ class TestTestStages(StageContract):
             return  # subsampled chroma comes back near, not equal
         if format.pixel.is_float or (off.domain == "chroma" and format.pixel.model == "rgb"):
             for before, after in zip(frames, done, strict=True):
-                assert all(np.allclose(a, b, atol=1e-5 if format.pixel.is_float else 1) for a, b in zip(
-                    [p.astype(np.float64) for p in before.planes], [p.astype(np.float64) for p in after.planes], strict=True
-                ))  # fmt: skip
+                pairs = zip(before.planes, after.planes, strict=True)
+                near = 1e-5 if format.pixel.is_float else 1
+                assert all(np.allclose(a.astype(float), b.astype(float), atol=near) for a, b in pairs)
             return
         assert same(done, frames)
 

@@ -12,7 +12,11 @@ Amount = Annotated[float, Field(ge=0, le=1)]
 
 
 class DeflickerOptions(StageOptions):
-    """Even out brightness that jumps from frame to frame; fades and lights stay."""
+    """Even out brightness that jumps from frame to frame; fades and lights stay.
+
+    Over the whole picture, by tone, and in parts of it; colours do not shift, and a film that does not flicker passes
+    as it is. What was found is in OUTPUT.restore/plan, a curve a shot.
+    """
 
     strength: Amount = Field(1.0, description="1 takes all flicker away that was found, 0 leaves it.")
     local: Amount = Field(1.0, description="The same for flicker in parts of the picture, on top of the whole's.")

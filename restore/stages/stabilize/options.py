@@ -12,7 +12,11 @@ Amount = Annotated[float, Field(ge=0, le=1)]
 
 
 class StabilizeOptions(StageOptions):
-    """Take gate weave away; the camera's own movement stays."""
+    """Take gate weave away; the camera's own movement stays.
+
+    People who move do not mislead it. What a movement bares at the edges is filled from neighbouring frames, or
+    cropped. A film that does not weave passes as it is. What was found is in OUTPUT.restore/plan, a path a shot.
+    """
 
     strength: Amount = Field(1.0, description="1 takes all weave away that was found, 0 leaves it.")
     span: float = Field(

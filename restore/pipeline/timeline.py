@@ -1,0 +1,114 @@
+"""Stages that change which frames exist: deinterlacing, inverse telecine.
+
+Their analysis writes down, for every frame of the new film, its pts and what of the source makes it; rendering does
+just that. They come first in a recipe. To everything behind them, the new film is simply the source: `TimelineSource`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Self
+from zipfile import BadZipFile
+
+import numpy as np
+
+from restore.errors import PlanError
+from restore.frames import Frame, VideoFormat
+from restore.media.source import Source
+from restore.pipeline.contract import Stage, Timeline, TimelineStage
+from restore.pipeline.index import FrameIndex
+from restore.pipeline.reader import FrameReader
+
+
+def index_of(timeline: Timeline, source: FrameIndex, format: VideoFormat) -> FrameIndex:
+    """The new film's list of frames. A frame is corrupt if the source frame it begins with is."""
+    count = len(timeline.pts)
+    return FrameIndex(
+        timeline.pts, source.corrupt[timeline.rows[:, 0]], np.ones(count, bool), format.time_base, format.frame_rate,
+        timeline.last_duration,
+    )  # fmt: skip
+
+
+def cuts_of(timeline: Timeline, source_cuts: Iterable[int]) -> list[int]:
+    """First frames of shots in the new film, from those in the source."""
+    found = np.searchsorted(timeline.rows[:, 0], sorted(source_cuts), side="left")
+    return sorted({int(cut) for cut in found if 0 < cut < len(timeline.pts)})
+
+
+def save_timeline(timeline: Timeline, path: Path, signature: str) -> None:
+    """Write atomically; `signature` says what it was found from."""
+    part = path.with_suffix(".part")
+    with part.open("wb") as file:
+        np.savez_compressed(
+            file, pts=timeline.pts, rows=timeline.rows, last_duration=np.int64(timeline.last_duration),
+            note=np.array(timeline.note), signature=np.array(signature),
+        )  # fmt: skip
+    os.replace(part, path)
+
+
+def load_timeline(path: Path, signature: str) -> Timeline | None:
+    """What `save_timeline` wrote; None if there is nothing, or it was found from something else. Raises PlanError."""
+    if not path.exists():
+        return None
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            if str(stored["signature"]) != signature:
+                return None
+            return Timeline(stored["pts"], stored["rows"], int(stored["last_duration"]), str(stored["note"]))
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
+        raise PlanError(f"{path}: not a timeline ({error}); delete it and run again") from None
+
+
+class TimelineSource:
+    """A source whose frames are those of a timeline over another source; takes that over, and closes it."""
+
+    def __init__(self, source: Source, stage: TimelineStage[Any], timeline: Timeline, index: FrameIndex) -> None:
+        self._source, self._stage, self._timeline = source, stage, timeline
+        self._source_format = source.format
+        self._reader = FrameReader(source, index, remember=8)
+        self.format = stage.output_format(source.format)
+        self.decode_errors = 0
+        self.mended = False
+        self.watched = False
+        self.lost: Sequence[int] = ()  # the listing, which watches, reads the source itself
+        self.threads = source.threads
+
+    def frames(self, start_pts: int | None = None) -> Iterator[Frame]:
+        """See `Source.frames`."""
+        timeline = self._timeline
+        first = 0 if start_pts is None else int(np.searchsorted(timeline.pts, start_pts))
+        held: dict[int, Frame] = {}
+        for number in range(first, len(timeline.pts)):
+            row = timeline.rows[number]
+            needed = self._stage.needs(row)
+            missing = [place for place in needed if place not in held]
+            if missing:
+                wanted = range(missing[0], missing[-1] + 1)
+                held.update(zip(wanted, self._reader.read(wanted), strict=True))
+            for place in [place for place in held if place < needed.start]:
+                del held[place]
+            planes = self._stage.compose(held, row, self._source_format)
+            yield Frame(int(timeline.pts[number]), planes, held[int(row[0])].corrupt, key=True)
+
+    def use_index(self, key_pts: Sequence[int], seekable: bool) -> None:
+        """See `Source.use_index`: the source's own list of frames is already known."""
+
+    def close(self) -> None:
+        """Close the source."""
+        self._reader.close()
+        self._source.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def split_stages(stages: Sequence[Stage[Any]]) -> tuple[TimelineStage[Any] | None, tuple[Stage[Any], ...]]:
+    """The timeline stage a recipe begins with, if it does, and all others."""
+    if stages and isinstance(stages[0], TimelineStage):
+        return stages[0], tuple(stages[1:])
+    return None, tuple(stages)
