@@ -15,7 +15,7 @@ import numpy.typing as npt
 import torch
 
 Planes = tuple[npt.NDArray[np.generic], ...]
-Domain = Literal["rgb", "luma", "chroma"]
+Domain = Literal["rgb", "luma", "chroma", "planes"]
 
 _PIXEL_NAME = re.compile(
     r"(?:(?P<yuv>yuva?)(?P<sampling>410|411|420|422|440|444)p|(?P<rgb>gbra?)p|(?P<gray>y?a?gray|ya))"
@@ -151,7 +151,7 @@ class FrameBatch:
 
     pixels: torch.Tensor
     """(N, C, H, W) float32, nominally [0, 1], not clamped. C is 3 for ``rgb``, 1 for ``luma``, 2 for
-    ``chroma`` (centred on 0)."""
+    ``chroma`` (centred on 0); for ``planes`` it is luma, and `planes` holds everything."""
     pts: tuple[int, ...]
     core: slice
     """Which of the N are to be returned; the rest is context."""
@@ -159,6 +159,9 @@ class FrameBatch:
     """False where a neighbour does not exist (a shot's edge): its pixels are zero and mean nothing."""
     shot: int
     format: VideoFormat
+    planes: tuple[torch.Tensor, ...] = ()
+    """In the domain ``planes``: every plane at its own size, (N, h, w) float32 nominal values: Y U V, gray, or R G B
+    (as `format.pixel` says), and alpha last where there is one."""
 
     def __len__(self) -> int:
         return int(self.core.stop - self.core.start)

@@ -16,6 +16,8 @@ from restore.errors import RestoreError
 _COMMANDS = {
     "upscale": ("restore.cli.stage:stage_command", "Enlarge a film, a scan or a picture."),
     "deinterlace": ("restore.cli.stage:stage_command", "Make whole frames of fields; undo telecine."),
+    "deflicker": ("restore.cli.stage:stage_command", "Even out brightness that jumps from frame to frame."),
+    "stabilize": ("restore.cli.stage:stage_command", "Take gate weave away; the camera's movement stays."),
     "run": ("restore.cli.run:run", "Run a recipe, or several stages in a chain."),
     "probe": ("restore.cli.look:probe", "Say what a source holds, and what is assumed."),
     "shots": ("restore.cli.look:shots", "List the shots of a film."),

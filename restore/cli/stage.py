@@ -20,10 +20,20 @@ stop and start again as you like.
 """
 
 _EXAMPLES = {
+    "deflicker": """\
+  restore deflicker reel.mp4 steady.mkv
+  restore deflicker reel.mp4 steady.mkv --span 36 --strength 0.8
+  restore deflicker scan_%06d.dpx steady_%06d.dpx --local 0
+""",
     "deinterlace": """\
   restore deinterlace tape.mkv tape_progressive.mkv
   restore deinterlace tape.mkv tape_50p.mkv --rate field
   restore run tape.mkv tape_2x.mkv deinterlace upscale --scale 2
+""",
+    "stabilize": """\
+  restore stabilize reel.mp4 still.mkv
+  restore stabilize reel.mp4 still.mkv --crop 8
+  restore stabilize scan_%06d.dpx still_%06d.dpx --turn --span 48
 """,
     "upscale": """\
   restore upscale reel.mp4 reel_2x.mp4

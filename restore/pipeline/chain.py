@@ -235,16 +235,14 @@ class _Step:
         converter = self.chain.converter
         started = time.perf_counter()
         present = [held[index] for index in indexes if index in have]
-        pixels = converter.pixels(present, self.stage.domain)
+        domain = self.stage.domain
         valid = tuple(index in have for index in indexes)
-        if not all(valid):
-            padded = pixels.new_zeros((len(indexes), *pixels.shape[1:]))
-            padded[torch.tensor(valid, device=pixels.device)] = pixels
-            pixels = padded
+        pixels = _padded(converter.pixels(present, domain), valid)
+        planes = tuple(_padded(p, valid) for p in converter.planes(present)) if domain == "planes" else ()
         pts = tuple(held[index].pts if index in held and index in have else -1 for index in indexes)
         core = slice(window.before, window.before + count)
         self.chain.spent("convert", started)
-        batch = FrameBatch(pixels, pts, core, valid, self.shot.number, self.format)
+        batch = FrameBatch(pixels, pts, core, valid, self.shot.number, self.format, planes)
         started = time.perf_counter()
         try:
             with torch.inference_mode():
@@ -261,12 +259,16 @@ class _Step:
         seconds = time.perf_counter() - started
         self.batch.measured(count, seconds)
         self.chain.spent(self.stage.name, started)
+        if domain == "planes":
+            self._check_shape(result[0].unsqueeze(1), count)
+            return [
+                converter.with_planes(held[position + n], tuple(plane[n] for plane in result), self.after)
+                for n in range(count)
+            ]
         pixels, mask = result if isinstance(result, tuple) else (result, None)
         self._check_shape(pixels, count)
         return [
-            converter.replaced(
-                held[position + n], pixels[n], None if mask is None else mask[n], self.stage.domain, self.after
-            )
+            converter.replaced(held[position + n], pixels[n], None if mask is None else mask[n], domain, self.after)
             for n in range(count)
         ]
 
@@ -277,3 +279,12 @@ class _Step:
             raise RuntimeError(
                 f"stage {self.stage.name} returned {tuple(pixels.shape)} for {count} frames of {wanted[1]}x{wanted[0]}"
             )
+
+
+def _padded(pixels: torch.Tensor, valid: tuple[bool, ...]) -> torch.Tensor:
+    """The frames that exist, with blank ones where there are none."""
+    if all(valid):
+        return pixels
+    padded = pixels.new_zeros((len(valid), *pixels.shape[1:]))
+    padded[torch.tensor(valid, device=pixels.device)] = pixels
+    return padded

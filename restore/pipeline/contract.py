@@ -177,16 +177,16 @@ class Stage(ABC, Generic[Options]):
         """Load weights and get ready for frames of this format."""
 
     @abstractmethod
-    def process(self, batch: FrameBatch, values: Values) -> torch.Tensor | tuple[torch.Tensor, torch.Tensor]:
+    def process(self, batch: FrameBatch, values: Values) -> torch.Tensor | tuple[torch.Tensor, ...]:
         """Return the core frames, (len(batch), C, H, W), float32, and leave `batch.pixels` as they are.
 
-        Or return them and a mask, (len(batch), 1, H, W) bool: samples outside it stay exactly as they were.
+        Or return them and a mask, (len(batch), 1, H, W) bool: samples outside it stay exactly as they were. In the
+        domain ``planes``, return a tuple like `batch.planes`, of the core frames.
         """
 
-    def stand_in(self, batch: FrameBatch, values: Values) -> torch.Tensor:
+    def stand_in(self, batch: FrameBatch, values: Values) -> torch.Tensor | tuple[torch.Tensor, ...]:
         """A cheap replacement of `process` for the analyzers of later stages; the real thing by default."""
-        result = self.process(batch, values)
-        return result[0] if isinstance(result, tuple) else result
+        return self.process(batch, values)
 
     def close(self) -> None:
         """Let go of weights and memory."""

@@ -83,8 +83,8 @@ class Converter:
         ]  # fmt: skip
 
     def pixels(self, pictures: Sequence[Picture], domain: Domain) -> torch.Tensor:
-        """(N, C, H, W) float32 in a stage's domain."""
-        if domain == "luma":
+        """(N, C, H, W) float32 in a stage's domain; luma for ``planes``."""
+        if domain in ("luma", "planes"):
             return torch.stack([self._luma(picture) for picture in pictures]).unsqueeze(1)
         if domain == "chroma":
             return torch.stack([self._chroma(picture) for picture in pictures])
@@ -126,6 +126,25 @@ class Converter:
             planes = color.from_rgb(self.pixels([picture], "rgb"), PixelFormat("yuv", 32), _RGB_LUMA)
             return torch.cat(planes[1:])
         return torch.stack(_nominal_planes(self._planes(picture), fmt)[1:3])
+
+    def planes(self, pictures: Sequence[Picture]) -> tuple[torch.Tensor, ...]:
+        """Every plane of the pictures, (N, h, w) float32 nominal values, as `FrameBatch.planes` has them."""
+        if pictures[0].format.pixel.model == "rgb":
+            planes = self.pixels(pictures, "rgb").unbind(1)
+        else:
+            columns = zip(*(_nominal_planes(self._planes(p), p.format) for p in pictures), strict=True)
+            planes = tuple(torch.stack(column) for column in columns)
+        alphas = [picture.alpha for picture in pictures if picture.alpha is not None]
+        return (*planes, torch.stack(alphas)) if alphas else planes
+
+    def with_planes(self, picture: Picture, planes: tuple[torch.Tensor, ...], format: VideoFormat) -> Picture:
+        """The picture after a stage returned `planes` ((h, w) each, as `planes` gave them), now in `format`."""
+        alpha = picture.alpha
+        if alpha is not None:
+            planes, alpha = planes[:-1], planes[-1]
+        if format.pixel.model == "rgb":
+            return replace(picture, rgb=torch.stack(planes), planes=None, alpha=alpha, format=format)
+        return replace(picture, planes=planes, rgb=None, alpha=alpha, format=format)
 
     def replaced(
         self, picture: Picture, result: torch.Tensor, mask: torch.Tensor | None, domain: Domain, format: VideoFormat

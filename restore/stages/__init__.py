@@ -12,10 +12,12 @@ from restore.errors import OptionError
 from restore.pipeline.contract import Stage, StageOptions, first_problem
 
 _STAGES = {
+    "deflicker": ("restore.stages.deflicker.options:DeflickerOptions", "restore.stages.deflicker.render:Deflicker"),
     "deinterlace": (
         "restore.stages.deinterlace.options:DeinterlaceOptions",
         "restore.stages.deinterlace.render:Deinterlace",
     ),
+    "stabilize": ("restore.stages.stabilize.options:StabilizeOptions", "restore.stages.stabilize.render:Stabilize"),
     "upscale": ("restore.stages.upscale.options:UpscaleOptions", "restore.stages.upscale.render:Upscale"),
 }
 

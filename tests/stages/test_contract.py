@@ -19,7 +19,7 @@ from restore.pipeline.picture import Converter
 from restore.pipeline.timeline import TimelineStage
 from restore.stages import build_stage, stage_names
 
-COVERED = {"upscale"}
+COVERED = {"deflicker", "stabilize", "upscale"}
 
 
 def test_every_stage_keeps_the_contract() -> None:

@@ -1,0 +1,1 @@
+"""Evening out brightness that jumps from frame to frame."""

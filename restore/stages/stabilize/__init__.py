@@ -1,0 +1,1 @@
+"""Holding the picture still where the film moved in the gate."""
