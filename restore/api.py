@@ -163,7 +163,7 @@ def shots(
                     meter = Meter("list", None, on_progress)
                     index = list_frames(opened, job.plan, meter, lambda: None, os.fspath(source))
                     meter.finish()
-            found = job.plan.shots(index, Edits.load(job.plan.edits_path))
+            found = job.plan.shots(job.plan.cuts(), index, Edits.load(job.plan.edits_path))
     return [_listed(shot, index) for shot in found]
 
 

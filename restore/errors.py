@@ -78,6 +78,10 @@ class DeviceMemoryError(RestoreError, MemoryError):
     """The device ran out of memory even with the smallest tile."""
 
 
+class EngineError(RestoreError, RuntimeError):
+    """Workers keep dying, or cannot be reached."""
+
+
 class DeviceError(RestoreError, RuntimeError):
     """The device asked for is not there."""
 

@@ -66,8 +66,11 @@ class Recipe:
             options = dict(stage)
             name = options.pop("name", None)
             if not isinstance(name, str):
-                raise OptionError(f"[[stage]] number {number} has no name")
-            parsed.append((name, parse_options(name, options)))
+                raise OptionError(f"[[stage]] {number} has no name")
+            try:
+                parsed.append((name, parse_options(name, options)))
+            except OptionError as error:
+                raise OptionError(f"[[stage]] {number}: {error}") from None
         return cls(
             tuple(parsed), _table(InputOptions, "input", values), _table(OutputOptions, "output", values)
         )  # fmt: skip

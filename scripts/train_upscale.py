@@ -1,10 +1,10 @@
 """Train our own small networks: reel-x2, reel-x4 and the degradation estimator. See docs/training.md.
 
-    python scripts/train_upscale.py reel-x2 --data PICTURES --minutes 90
-    python scripts/train_upscale.py reel-x4 --data PICTURES --minutes 30 --start-from training/reel-x2.safetensors
-    python scripts/train_upscale.py reel-degradation --data PICTURES --minutes 15
+    python scripts/train_upscale.py reel-x2 --data PICTURES --steps 12000
+    python scripts/train_upscale.py reel-x4 --data PICTURES --steps 6000 --start-from training/reel-x2.safetensors
+    python scripts/train_upscale.py reel-degradation --data PICTURES --steps 8000 --patch 64
 
-Interrupt it whenever you like; the same command goes on from `training/NAME.pt`. When its minutes are over, the
+Interrupt it whenever you like; the same command goes on from `training/NAME.pt`. After its last step the
 averaged weights are written to `models/NAME/NAME.safetensors`.
 """
 
@@ -36,7 +36,7 @@ SCALES = {"reel-x2": 2, "reel-x4": 4, "reel-degradation": 2}
 VALIDATION_SHARE = 20  # one file in so many is held back
 PORTRAITS = 0.12  # how often a patch comes from a portrait
 CODED = 0.15  # how often a patch went through a video encoder
-POOL = 400  # pictures that did
+POOL = 240  # pictures that did
 CLEAN = 0.5  # how often one of the others is only small, not damaged
 
 Coded = tuple[Tensor, Tensor, Damage, float]
@@ -80,9 +80,10 @@ def write_sources(data: Path, path: Path) -> None:
 class CodedPool:
     """Damaged pictures that went through a video encoder: too slow to make patch by patch, so some are kept."""
 
-    def __init__(self, pictures: list[np.ndarray], scale: int, count: int, seed: int, window: int = 384) -> None:
+    def __init__(self, pictures: list[np.ndarray], scale: int, count: int, seed: int) -> None:
         self.random = random.Random(seed)
         self.scale = scale
+        window = 96 * max(scale, 3)
         large = [p for p in pictures if min(p.shape[:2]) >= window + 24]
         self.items = [self.make(self.random.choice(large), window) for _ in range(count)]
 
@@ -117,13 +118,16 @@ def cut(item: Coded, rnd: random.Random, patch: int, scale: int) -> tuple[Tensor
     turns = rnd.randrange(4)
     blur, noise, _ = damage.degradation
     small, truth = (torch.rot90(t, turns, (2, 3)) for t in (small, truth))
-    return small, truth, torch.tensor([blur, noise, lost])
+    return small, truth, torch.tensor([blur, noise * (1 - lost), lost])  # encoders take grain for waste
 
 
 class Sampler:
     """Random patches, damaged, with their truth and degradation vectors."""
 
-    def __init__(self, pictures: dict[str, list[np.ndarray]], scale: int, patch: int, batch: int, seed: int) -> None:
+    def __init__(
+        self, pictures: dict[str, list[np.ndarray]], scale: int, patch: int, batch: int, *, seed: int, clean: float
+    ) -> None:
+        self.clean = clean
         self.photos, self.portraits = pictures["photos"], pictures["portraits"]
         self.weights = np.cumsum([p.shape[0] * p.shape[1] for p in self.photos]).tolist()
         self.scale, self.patch, self.batch = scale, patch, batch
@@ -159,12 +163,36 @@ class Sampler:
                 truths.append(truth)
                 degradations.append(degradation)
                 continue
-            damage = (sample_clean if self.random.random() < CLEAN else sample_film)(self.random)
+            damage = (sample_clean if self.random.random() < self.clean else sample_film)(self.random)
             sharp = self.crop()
             damaged.append(damage.apply(sharp, self.scale))
             truths.append(damage.toned(sharp))
             degradations.append(torch.tensor(damage.degradation))
         return torch.cat(damaged), torch.cat(truths), torch.stack(degradations)
+
+
+class Replay:
+    """Batches drawn once and used again, for the estimator, whose step is shorter than the making of its crops."""
+
+    def __init__(self, sampler: Sampler, count: int) -> None:
+        self.sampler = sampler
+        self.batches = [self.fresh() for _ in range(count)]
+
+    def fresh(self) -> tuple[Tensor, Tensor]:
+        small, _, degradation = self.sampler.draw()
+        return (small * 255).round().byte(), degradation
+
+    def draw(self) -> tuple[Tensor, Tensor, Tensor]:
+        """As `Sampler.draw`, without a truth; one crop each from other batches, every eighth time from a new one."""
+        rnd = self.sampler.random
+        if rnd.random() < 1 / 8:
+            self.batches[rnd.randrange(len(self.batches))] = self.fresh()
+        chosen = [rnd.choice(self.batches) for _ in range(self.sampler.batch)]
+        rows = [rnd.randrange(self.sampler.batch) for _ in chosen]
+        small = torch.stack([pixels[row] for (pixels, _), row in zip(chosen, rows, strict=True)]).float() / 255
+        if rnd.random() < 0.5:
+            small = small.flip(3)
+        return small, small, torch.stack([vectors[row] for (_, vectors), row in zip(chosen, rows, strict=True)])
 
 
 def perturbed(degradation: Tensor, deviation: float = 0.03) -> Tensor:
@@ -178,8 +206,8 @@ def charbonnier(prediction: Tensor, truth: Tensor) -> Tensor:
 
 
 def estimator_loss(prediction: Tensor, truth: Tensor) -> Tensor:
-    """Absolute error; below 0 nothing is wrong where the truth is 0, for a measurement is clamped."""
-    error = (prediction - truth).abs()
+    """Huber's error; below 0 nothing is wrong where the truth is 0, for a measurement is clamped."""
+    error = F.smooth_l1_loss(prediction, truth, reduction="none", beta=0.1)
     return torch.where((truth <= 0) & (prediction <= 0), torch.zeros_like(error), error).mean()
 
 
@@ -279,12 +307,12 @@ class Training:
         part.replace(path)
 
     def learning_rate(self) -> float:
-        """A short warm-up, then a cosine down to a hundredth, over the minutes given."""
-        done = min(1.0, self.seconds / (60 * self.args.minutes))
+        """A short warm-up, then a cosine down to a hundredth at the last step."""
+        done = min(1.0, self.step / self.args.steps)
         return self.args.lr * min(1.0, (self.step + 1) / 200) * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * done)))
 
-    def train_step(self, sampler: Sampler) -> float:
-        small, truth, degradation = (t.to(self.device) for t in sampler.draw())
+    def train_step(self, batch: tuple[Tensor, Tensor, Tensor]) -> float:
+        small, truth, degradation = (t.to(self.device) for t in batch)
         for group in self.optimiser.param_groups:
             group["lr"] = self.learning_rate() * group["speed"]
         small = small.contiguous(memory_format=torch.channels_last)
@@ -318,19 +346,21 @@ class Training:
         args = self.args
         pictures = load_pictures(args.data)
         print({k: len(v) for k, v in pictures.items()}, "on", self.device, flush=True)
-        sampler = Sampler(pictures, self.scale, args.patch, args.batch, seed=self.step + args.seed)
+        clean = CLEAN / 2 if self.is_estimator else CLEAN
+        sampler = Sampler(pictures, self.scale, args.patch, args.batch, seed=self.step + args.seed, clean=clean)
+        draw = Replay(sampler, 240).draw if self.is_estimator else sampler.draw
         validation = Validation(pictures["validation"], self.scale)
         last_save, losses = self.seconds, []
-        while self.seconds < 60 * args.minutes:
+        while self.step < args.steps:
             started = time.perf_counter()
-            losses.append(self.train_step(sampler))
+            losses.append(self.train_step(draw()))
             self.seconds += time.perf_counter() - started
             if self.seconds - last_save >= 60 * args.checkpoint_minutes:
                 self.save()
                 last_save = self.seconds
                 gains = {k: round(v, 3) for k, v in self.measure(validation).items()}
                 print(
-                    f"{self.seconds / 60:6.1f} min  step {self.step:6d}  lr {self.learning_rate():.1e}  "
+                    f"step {self.step:6d}  {self.seconds / 60:6.1f} min  lr {self.learning_rate():.1e}  "
                     f"loss {np.mean(losses):.5f}  {gains}",
                     flush=True,
                 )
@@ -354,7 +384,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("name", choices=SCALES)
     parser.add_argument("--data", type=Path, required=True, help="folder with SOURCES.csv, photos/ and portraits/")
-    parser.add_argument("--minutes", type=float, default=60, help="of training, over all resumptions")
+    parser.add_argument("--steps", type=int, default=12000, help="over all resumptions; may change between them")
     parser.add_argument("--device", default="", help="default: cuda where there is one, else cpu")
     parser.add_argument("--threads", type=int, default=0)
     parser.add_argument("--batch", type=int, default=16)

@@ -250,7 +250,9 @@ def packets_of(path: Path, kind: str, number: int = 0) -> list[tuple[Fraction, F
     with av.open(str(path)) as container:
         stream = [s for s in container.streams if s.type == kind][number]
         return [
-            (p.pts * p.time_base, p.dts * p.time_base, bytes(p)) for p in container.demux(stream) if p.size
+            (p.pts * p.time_base, (p.pts if p.dts is None else p.dts) * p.time_base, bytes(p))
+            for p in container.demux(stream)
+            if p.size
         ]  # fmt: skip
 
 

@@ -56,12 +56,15 @@ class DegradationEstimator:
                 shot (of more than 16, 16 are looked at).
 
         Returns:
-            The median over frames and crops. A picture under 16 pixels either way has nothing to measure: zero.
+            The median over frames and crops. Where there is nothing to measure (a picture under 16 pixels either way,
+            an empty one) zero.
         """
         if min(frames.shape[-2:]) < DegradationNet.minimum_size or not len(frames):
             return Degradation(0.0, 0.0, 0.0)
         chosen = torch.linspace(0, len(frames) - 1, min(len(frames), _MOST_FRAMES)).round().long()
         crops = torch.cat([_crops(frames[i]) for i in chosen.tolist()])
+        if not len(crops):
+            return Degradation(0.0, 0.0, 0.0)
         values = torch.cat([self._net(part) for part in torch.split(crops, _CROPS_A_FRAME)])
         blur, noise, compression = values.quantile(0.5, dim=0).clamp(0, 1).tolist()
         return Degradation(round(blur, 3), round(noise, 3), round(compression, 3))
@@ -75,7 +78,7 @@ def _crops(frame: Tensor) -> Tensor:
     lefts = sorted({round((width - columns) * f) for f in (0.1, 0.5, 0.9)})
     crops = torch.stack([frame[:, t : t + rows, x : x + columns] for t in tops for x in lefts]).float().cpu()
     detail = F.avg_pool2d(crops.mean(dim=1, keepdim=True), 4).var(dim=(1, 2, 3)).sqrt()
-    return crops[detail >= min(0.02, float(detail.median()))]
+    return crops[(detail >= min(0.02, float(detail.median()))) & (crops.amax((1, 2, 3)) > crops.amin((1, 2, 3)))]
 
 
 def load_estimator(path: str | Path) -> DegradationEstimator:

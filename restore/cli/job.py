@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from restore.cli.options import given, options_for
+from restore.cli.options import given, options_for, validated
 from restore.errors import OptionError
 from restore.media.options import InputOptions, OutputOptions
 from restore.recipe import Recipe
-from restore.stages import first_problem
 
 if TYPE_CHECKING:
     from restore.media.probe import SourceInfo
     from restore.pipeline.progress import Progress
+    from restore.pipeline.render import Engine
     from restore.pipeline.runner import JobResult
     from restore.pipeline.setup import Setup
 
@@ -41,6 +41,10 @@ def job_options() -> list[click.Option]:
         click.Option(["--precision"], type=click.Choice(_PRECISIONS), default="auto", show_default=True,
                      help="What convolutions compute in; auto is fp32 for sources above 8 bits and masters."),
         click.Option(["--batch"], type=click.IntRange(1, 256), help="Frames a batch; found by measuring if not given."),
+        click.Option(["--engine"], type=click.Choice(["inline", "local"]),
+                     help="Who renders: this process (the default), or worker processes."),
+        click.Option(["--workers"], type=click.IntRange(1, 256), help="Worker processes; implies --engine local."),
+        click.Option(["--devices"], help="Devices of the workers, one each: cuda:0,cuda:1."),
         click.Option(["--dry-run"], is_flag=True, help="Check everything, say what would be done, and stop."),
         click.Option(["--json", "as_json"], is_flag=True, help="Say everything as JSON, a line an event."),
         click.Option(["--quiet", "-q"], is_flag=True, help="Say nothing but errors."),
@@ -62,18 +66,9 @@ def io_groups() -> list[tuple[str, list[click.Option]]]:
 
 def with_io(recipe: Recipe, values: dict[str, Any]) -> Recipe:
     """The recipe with what was said on the line laid over its ``[input]`` and ``[output]``."""
-    from pydantic import ValidationError
-
-    try:
-        read = InputOptions.model_validate(
-            {**recipe.input.model_dump(exclude_unset=True), **given(InputOptions, values)}
-        )
-        write = OutputOptions.model_validate(
-            {**recipe.output.model_dump(exclude_unset=True), **given(OutputOptions, values)}
-        )
-    except ValidationError as error:
-        raise OptionError(f"--{first_problem(error).replace('_', '-')}") from None
-    return Recipe(recipe.stages, read, write)
+    read = {**recipe.input.model_dump(exclude_unset=True), **given(InputOptions, values)}
+    write = {**recipe.output.model_dump(exclude_unset=True), **given(OutputOptions, values)}
+    return Recipe(recipe.stages, validated(InputOptions, read), validated(OutputOptions, write))
 
 
 def run_job(source: str, output: Path, recipe: Recipe, values: dict[str, Any]) -> int:
@@ -89,9 +84,22 @@ def run_job(source: str, output: Path, recipe: Recipe, values: dict[str, Any]) -
     if values["dry_run"]:
         return 0
     with _stopping() as stop, voice.progress() as report:
-        result = api.run_prepared(setup, on_progress=report, cancel=stop)
+        result = api.run_prepared(setup, engine=_engine(values), on_progress=report, cancel=stop)
     voice.result(result)
     return _DAMAGED if result.damaged else 0
+
+
+def _engine(values: dict[str, Any]) -> Engine | None:
+    """The engine asked for; None is the default, in this process."""
+    devices = [name.strip() for name in (values["devices"] or "").split(",") if name.strip()]
+    asked = values["engine"] or ("local" if values["workers"] or devices else "inline")
+    if asked == "inline":
+        if values["workers"] or devices:
+            raise OptionError("--engine inline renders in this process: leave out --workers and --devices")
+        return None
+    from restore.engines.local import LocalEngine
+
+    return LocalEngine(values["workers"], devices)
 
 
 @contextmanager

@@ -8,25 +8,33 @@ from typing import Any
 
 import click
 
-from restore.cli.options import given, options_for
+from restore.cli.options import given, options_for, validated
 from restore.media.options import InputOptions
 from restore.times import format_time
 
 
-@click.command(short_help="Say what a source holds, and what is assumed.")
+class _Reading(click.Command):
+    """A command that reads a source, and takes the options for it."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.params.extend(options_for(InputOptions))
+
+
+@click.command(cls=_Reading, short_help="Say what a source holds, and what is assumed.")
 @click.argument("source")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def probe(source: str, as_json: bool) -> None:
+def probe(source: str, as_json: bool, **values: Any) -> None:
     """Say what SOURCE holds: picture, colour, sound, and what is assumed where it says nothing.
 
     \b
     Examples:
       restore probe reel.mp4
-      restore probe "scan_%06d.dpx" --json
+      restore probe "scan_%06d.dpx" --fps 24 --json
     """
     from restore import api
 
-    info = api.probe(source)
+    info = api.probe(source, validated(InputOptions, given(InputOptions, values)))
     fmt, color = info.format, info.format.color
     facts: dict[str, Any] = {
         "source": info.path,
@@ -72,13 +80,7 @@ def _tag(value: str, name: str, assumed: frozenset[str]) -> str:
     return f"{value} (assumed: the source does not say)" if name in assumed else value
 
 
-class _Shots(click.Command):
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.params.extend(options_for(InputOptions))
-
-
-@click.command(cls=_Shots, short_help="List the shots of a film.")
+@click.command(cls=_Reading, short_help="List the shots of a film.")
 @click.argument("source")
 @click.option("--work-dir", type=click.Path(path_type=Path), help="Take the shots from this job, edits applied.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -92,7 +94,7 @@ def shots(source: str, work_dir: Path | None, as_json: bool, **values: Any) -> N
     """
     from restore import api
 
-    found = api.shots(source, work_dir, InputOptions(**given(InputOptions, values)))
+    found = api.shots(source, work_dir, validated(InputOptions, given(InputOptions, values)))
     if as_json:
         rows = [
             {"shot": s.number, "start": float(s.start), "end": float(s.end), "frames": [s.start_frame, s.end_frame]}

@@ -15,6 +15,7 @@ from restore.errors import RestoreError
 
 _COMMANDS = {
     "upscale": ("restore.cli.stage:stage_command", "Enlarge a film, a scan or a picture."),
+    "deinterlace": ("restore.cli.stage:stage_command", "Make whole frames of fields; undo telecine."),
     "run": ("restore.cli.run:run", "Run a recipe, or several stages in a chain."),
     "probe": ("restore.cli.look:probe", "Say what a source holds, and what is assumed."),
     "shots": ("restore.cli.look:shots", "List the shots of a film."),
@@ -44,7 +45,7 @@ class _LazyGroup(click.Group):
         name = args[0] if args else ""
         if name and name not in _COMMANDS and not name.startswith("-"):
             close = get_close_matches(name, _COMMANDS, 1)
-            hint = f" Did you mean {close[0]}?" if close else " See restore --help."
+            hint = f" Did you mean {close[0]}?" if close else ""
             ctx.fail(f"No such command {name!r}.{hint}")
         return super().resolve_command(ctx, args)
 
@@ -83,9 +84,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return outcome if isinstance(outcome, int) else 0
     except click.exceptions.Exit as stop:
         return stop.exit_code
-    except click.ClickException as error:
+    except click.exceptions.NoArgsIsHelpError as error:
         error.show()
         return error.exit_code
+    except click.ClickException as error:
+        context = getattr(error, "ctx", None)
+        hint = f" See {context.command_path} --help." if context is not None else ""
+        return _say(f"{error.format_message()}{hint}", error.exit_code)
     except (KeyboardInterrupt, click.Abort):
         return _say("interrupted; the same command goes on from here", 130)
     except BrokenPipeError:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import types
 from collections.abc import Iterable
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 import click
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from restore.errors import OptionError
+from restore.pipeline.contract import first_problem
+
+Model = TypeVar("Model", bound=BaseModel)
 
 _SHORT = {"encoder_options": ("-e", "encoder_options"), "skip_streams": ("--skip-stream", "skip_streams")}
 _NAMES: dict[str, str] = {"transfer": "--input-transfer"}
@@ -40,6 +43,20 @@ def _number_type(field: FieldInfo, kind: type) -> click.ParamType[Any]:
                 if is_open and kind is float:
                     bounds[is_open] = True
     return click.FloatRange(**bounds) if kind is float else click.IntRange(**bounds)
+
+
+def flag_of(name: str) -> str:
+    """The command line's name of a field."""
+    return _SHORT.get(name, (_NAMES.get(name, "--" + name.replace("_", "-")),))[0]
+
+
+def validated(model: type[Model], values: dict[str, Any]) -> Model:
+    """Values by field, validated. Raises OptionError naming the flag."""
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        problem = first_problem(error).partition(": ")[2] or first_problem(error)
+        raise OptionError(f"{flag_of(str(error.errors()[0]['loc'][0]))}: {problem}") from None
 
 
 def option_for(name: str, field: FieldInfo) -> click.Option:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -22,19 +23,27 @@ class _ChainCommand(GroupedCommand):
         names = stage_names()
         first = next((place for place, word in enumerate(args) if place >= 2 and word in names), len(args))
         ctx.meta["restore.chain"] = args[first:]
-        return super().parse_args(ctx, args[:first])
+        try:
+            return super().parse_args(ctx, args[:first])
+        except click.UsageError:
+            for word in args[2:first]:
+                if close := get_close_matches(word, names, 1):
+                    ctx.fail(f"No such stage {word!r}. Did you mean {close[0]}?")
+            raise
 
 
 def parse_chain(words: list[str]) -> list[tuple[str, StageOptions]]:
     """``upscale --scale 2 denoise --strength 0.3`` to stages. Raises click's errors and OptionError."""
+    if not words:
+        return []
     names = stage_names()
     starts = [place for place, word in enumerate(words) if word in names]
     stages = []
-    for start, stop in zip(starts, [*starts[1:], len(words)], strict=True):
+    for start, stop in zip(starts, [*starts[1:], len(words)], strict=False):
         name = words[start]
         model = options_of(name)
         command = click.Command(name, params=[*options_for(model)])
-        context = command.make_context(name, words[start + 1 : stop])
+        context = command.make_context(name, words[start + 1 : stop], parent=click.get_current_context())
         stages.append((name, parse_options(name, given(model, context.params))))
     return stages
 

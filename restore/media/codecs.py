@@ -23,7 +23,7 @@ from restore.media.tags import MATRICES, PRIMARIES, RANGES, TRANSFERS, code, out
 os.environ.setdefault("SVT_LOG", "1")
 
 CONTAINERS = {
-    ".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm", ".avi": "avi",
+    ".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm",
 }  # fmt: skip
 
 
@@ -60,12 +60,12 @@ CODECS = {
         excluded=frozenset({"yuva420p", "yuva422p", "yuva444p", "gbrap"}),
     ),
     "ffv1": CodecSpec(
-        "ffv1", frozenset({"matroska", "mov", "avi"}), lossless=True, even=True,
+        "ffv1", frozenset({"matroska"}), lossless=True,
         excluded=frozenset({"gbrpf32le", "gbrpf16le", "grayf16le", "yaf16le"}),
         options={"level": "3", "g": "1", "slicecrc": "1", "slices": "16", "coder": "1", "context": "0"},
     ),
     "prores": CodecSpec("prores_ks", frozenset({"mov", "matroska"}), options={"vendor": "apl0"}),
-    "dnxhr": CodecSpec("dnxhd", frozenset({"mov", "matroska"})),
+    "dnxhr": CodecSpec("dnxhd", frozenset({"mov"})),
 }  # fmt: skip
 _ALIASES = {
     "h264": "x264", "h265": "x265", "hevc": "x265", "svtav1": "av1",
@@ -73,8 +73,9 @@ _ALIASES = {
 }  # fmt: skip
 
 ACROSS_SEGMENTS = frozenset(
-    {"b", "b:v", "maxrate", "bufsize", "minrate", "pass", "flags", "rc", "vbv-maxrate", "abr", "2pass"}
-)
+    {"b", "b:v", "bitrate", "maxrate", "bufsize", "minrate", "pass", "passlogfile", "stats", "flags", "rc", "tbr", "mbr",
+     "vbv-maxrate", "vbv-bufsize", "abr", "2pass", "multi-pass-opt-analysis"}
+)  # fmt: skip
 """Encoder options that need to see the whole film: a film is encoded in independent segments."""
 
 
@@ -102,10 +103,15 @@ class EncoderSettings:
             context.open()
         except (av.FFmpegError, ValueError) as error:
             size = f"{self.format.width}x{self.format.height}"
+            reason = getattr(error, "strerror", None) or error
             raise FormatError(
-                f"encoder {self.encoder} refuses {size} {self.av_format} with {self.options} ({error}); "
+                f"encoder {self.encoder} refuses {size} {self.av_format} with {self.options} ({reason}); "
                 "try --codec ffv1 in an .mkv, or another --pix-fmt"
             ) from None
+        if context.options:  # FFmpeg leaves what nobody took
+            raise FormatError(
+                f"encoder {self.encoder} has no option {', '.join(sorted(context.options))}; see -e, --preset"
+            )
         return context
 
     def configure(self, context: VideoCodecContext) -> None:
@@ -123,6 +129,8 @@ class EncoderSettings:
         if self.encoder in ("libvpx-vp9", "dnxhd", "prores_ks", "ffv1"):
             context.thread_type = "SLICE"
         context.options = dict(self.options)
+        if fmt.color.chroma_location != "left" and fmt.pixel.chroma_shift == (1, 1):
+            context.options["chroma_sample_location"] = fmt.color.chroma_location
 
     def describe(self) -> dict[str, object]:
         """As JSON values, for keys and for people."""
@@ -149,22 +157,23 @@ def container_of(path: Path) -> str:
 def _spec_of(options: OutputOptions, container: str, pixel: PixelFormat) -> CodecSpec:
     name = options.codec
     if name is None:
-        if options.master or container == "avi":
+        depth = planar_format(options.pix_fmt)[0].depth if options.pix_fmt else pixel.depth
+        if options.master:
             name = "ffv1"
         elif container == "webm":
             name = "av1" if pixel.chroma_shift == (1, 1) and pixel.depth <= 10 and pixel.model == "yuv" else "vp9"
         else:
-            name = "x264" if pixel.depth == 8 else "x265"
+            name = "x264" if depth == 8 else "x265"
     name = _ALIASES.get(name.lower(), name.lower())
     if name in CODECS:
         spec = CODECS[name]
     else:
         try:
-            Codec(name, "w")
+            known = Codec(name, "w").type == "video"
         except (av.FFmpegError, ValueError):
-            raise FormatError(
-                f"--codec {name}: no such encoder; known: {', '.join(CODECS)}, and FFmpeg's own names"
-            ) from None
+            known = False
+        if not known:
+            raise FormatError(f"--codec {name}: no such encoder; known: {', '.join(CODECS)}, and FFmpeg's own names")
         spec = CodecSpec(
             name, frozenset(CONTAINERS.values()), "cq" if name.endswith("_nvenc") else None, "19", even=True
         )
@@ -221,10 +230,7 @@ def choose_pixel(source: PixelFormat, available: Iterable[PixelFormat], lossless
 def _pick(spec: CodecSpec, fmt: VideoFormat, options: OutputOptions) -> tuple[PixelFormat, str, tuple[str, ...]]:
     available = _candidates(spec)
     if options.pix_fmt:
-        try:
-            pixel, _ = planar_format(options.pix_fmt)
-        except ValueError:
-            raise FormatError(f"--pix-fmt {options.pix_fmt}: no such pixel format") from None
+        pixel, _ = planar_format(options.pix_fmt)
         if pixel not in available:
             raise FormatError(
                 f"{spec.encoder} cannot hold {options.pix_fmt}; it can: {', '.join(sorted(set(available.values())))}"
@@ -237,16 +243,15 @@ def _pick(spec: CodecSpec, fmt: VideoFormat, options: OutputOptions) -> tuple[Pi
             f"{spec.encoder} has no transparency: use --codec prores or ffv1, or drop it with --pix-fmt yuv444p"
         )
     if picked is None:
-        raise FormatError(
-            f"{spec.encoder} cannot hold {fmt.pixel.name} without loss: use --codec ffv1 (.mkv), or --pix-fmt"
-        )
+        way = "--codec ffv1 --pix-fmt gbrp16le (.mkv)" if fmt.pixel.is_float else "--codec ffv1 (.mkv), or --pix-fmt"
+        raise FormatError(f"{spec.encoder} cannot hold {fmt.pixel.name} without loss: use {way}")
     sx, sy = picked.chroma_shift
     if spec.even and picked.model == "yuv" and (fmt.width % (1 << sx) or fmt.height % (1 << sy)):
         full = replace(picked, chroma_shift=(0, 0))
         if options.pix_fmt or full not in available:
             raise FormatError(
                 f"{spec.encoder} needs an even size for {picked.name}, and this is {fmt.width}x{fmt.height}: "
-                "use --codec x264 or ffv1 without --pix-fmt, or another --height/--width"
+                "use --codec x264 or ffv1 (.mkv) without --pix-fmt, or another --height/--width"
             )
         note = f"{fmt.width}x{fmt.height} is odd, and 4:2:0 is not possible: written as {full.name}"
         return full, available[full], (note,)
@@ -254,7 +259,11 @@ def _pick(spec: CodecSpec, fmt: VideoFormat, options: OutputOptions) -> tuple[Pi
 
 
 def _encoder_options(spec: CodecSpec, pixel: PixelFormat, options: OutputOptions) -> dict[str, str]:
-    refused = ACROSS_SEGMENTS & set(options.encoder_options)
+    asked = dict(options.encoder_options)
+    refused = ACROSS_SEGMENTS & {
+        *asked,
+        *(word.split("=")[0] for key in asked if _nested(key) for word in asked[key].split(":")),
+    }
     if refused:
         raise FormatError(
             f"-e {', '.join(sorted(refused))}: needs the whole film, but segments are encoded independently; use --crf"
@@ -273,8 +282,14 @@ def _encoder_options(spec: CodecSpec, pixel: PixelFormat, options: OutputOptions
         settings["profile"] = deep if pixel.depth > 8 else "dnxhr_hq"
     if spec.encoder == "libx265":
         settings["x265-params"] = "log-level=none"
-    settings.update(options.encoder_options)
+    for key, value in asked.items():
+        settings[key] = f"{settings[key]}:{value}" if _nested(key) and key in settings else value
     return settings
+
+
+def _nested(key: str) -> bool:
+    """Whether an option holds the encoder's own options, as ``x265-params=key=value:key=value``."""
+    return key.endswith("-params")
 
 
 def hdr_options(encoder: str, mastering: str | None, light: str | None) -> dict[str, str]:
@@ -303,6 +318,19 @@ def _svt_display(x265: str) -> str:
     return "".join(words)
 
 
+def _with_slices(settings: EncoderSettings) -> EncoderSettings:
+    """FFV1 cuts odd subsampled sizes only into certain numbers of slices: the one nearest to ours that it takes."""
+    wanted = int(settings.options["slices"])
+    for slices in sorted(range(1, 129), key=lambda number: abs(number - wanted)):
+        trial = replace(settings, options={**settings.options, "slices": str(slices)})
+        try:
+            trial.open()
+        except FormatError:
+            continue
+        return trial
+    return settings
+
+
 def encoder_settings(
     path: Path, fmt: VideoFormat, options: OutputOptions, hdr: tuple[str | None, str | None] = (None, None)
 ) -> EncoderSettings:
@@ -311,6 +339,11 @@ def encoder_settings(
     Raises FormatError naming an alternative where it cannot be done.
     """
     container = container_of(path)
+    if options.pix_fmt:
+        try:
+            planar_format(options.pix_fmt)
+        except ValueError:
+            raise FormatError(f"--pix-fmt {options.pix_fmt}: no such pixel format") from None
     spec = _spec_of(options, container, fmt.pixel)
     pixel, av_format, notes = _pick(spec, fmt, options)
     color = output_color(fmt.color, fmt.pixel, pixel, options.output_color)
@@ -321,5 +354,12 @@ def encoder_settings(
     result = EncoderSettings(
         container, spec.encoder, replace(fmt, pixel=pixel, color=color), av_format, settings, threads, notes
     )
+    if spec.encoder == "ffv1" and "slices" not in options.encoder_options:
+        result = _with_slices(result)
     result.open()
+    with av.open(os.devnull, "w", format=container) as trial:
+        try:
+            trial.add_stream(spec.encoder, rate=fmt.frame_rate)
+        except ValueError:
+            raise FormatError(f"{spec.encoder} does not go into {container}: name the output .mkv") from None
     return result

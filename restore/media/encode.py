@@ -23,6 +23,7 @@ from restore.errors import OutputError, PlanError
 from restore.frames import Frame
 from restore.media.codecs import EncoderSettings
 from restore.media.planes import to_frame
+from restore.media.tags import MATRICES, PRIMARIES, RANGES, TRANSFERS, code
 
 MAGIC = b"restore segment 1\n"
 _PACKET = struct.Struct("<qIB3x")
@@ -64,11 +65,14 @@ class SegmentEncoder:
             frame.planes, self.settings.format.pixel, self.settings.format.width, self.settings.format.height
         )
         if picture.format.name != self.settings.av_format:
-            picture = picture.reformat(format=self.settings.av_format)
+            # Naming equal ranges keeps swscale from converting what only has to be repacked.
+            picture = picture.reformat(format=self.settings.av_format, src_color_range=1, dst_color_range=1)
         picture.pts = frame.pts
         picture.time_base = self.settings.format.time_base
         color = self.settings.format.color
-        picture.color_range = 2 if color.range == "full" else 1
+        # ProRes writes the picture's own tags, not the encoder's.
+        picture.color_primaries, picture.color_trc = code(PRIMARIES, color.primaries), code(TRANSFERS, color.transfer)
+        picture.colorspace, picture.color_range = code(MATRICES, color.matrix), code(RANGES, color.range)
         if self._first:
             picture.pict_type = av.video.frame.PictureType.I
             self._first = False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import heapq
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -68,10 +69,11 @@ def _join(plan: MuxPlan, on_frame: Callable[[], None] | None) -> None:
     tags = own_tags_removed(plan.info.metadata)
     said = {key.lower() for key in plan.metadata}
     tags = {key: value for key, value in tags.items() if key.lower() not in said} | plan.metadata
-    options: dict[str, str] = {}
+    options = {"fflags": "+bitexact"}  # no random numbers: the same job gives the same bytes
     if plan.settings.container in ("mp4", "mov"):
         custom = any(key.lower() not in _ISO_TAGS for key in tags)
         options["movflags"] = "+faststart" + ("+use_metadata_tags" if custom else "")
+        options["movie_timescale"] = str(_movie_timescale(plan))
     with ExitStack() as stack:
         output = stack.enter_context(av.open(str(plan.path), "w", format=plan.settings.container, options=options))
         source = stack.enter_context(opened(Path(plan.info.path))) if plan.info.kind == "film" else None
@@ -93,6 +95,14 @@ def _join(plan: MuxPlan, on_frame: Callable[[], None] | None) -> None:
             output.mux_one(packet)
 
 
+def _movie_timescale(plan: MuxPlan) -> int:
+    """Ticks in which a late start of a track is exact; FFmpeg's milliseconds would move it by up to one."""
+    rates = [int(stream.details["sample_rate"]) for stream in plan.copied if "sample_rate" in stream.details]
+    video = plan.settings.format.time_base.denominator
+    exact = math.lcm(video, *rates)
+    return exact if exact < 2**31 else max(1000, video)
+
+
 def _video_stream(
     output: av.container.OutputContainer, source: av.container.InputContainer | None, plan: MuxPlan
 ) -> Any:
@@ -107,7 +117,7 @@ def _video_stream(
     stream.disposition = av.stream.Disposition.default
     if source is not None:
         template = source.streams[plan.info.stream]
-        stream.disposition = template.disposition or av.stream.Disposition.default
+        stream.disposition = template.disposition
         stream.metadata.update(own_tags_removed(template.metadata))
     if plan.info.timecode:
         stream.metadata["timecode"] = plan.info.timecode
@@ -184,15 +194,26 @@ def _copied_packets(
             break  # a damaged end: what came before is carried over
         if packet is None:
             break
-        if packet.size == 0 or (packet.dts is None and packet.pts is None):
+        if packet.size == 0:
             continue
         copier = copiers[packet.stream_index]
+        if copier.is_filler(packet):
+            continue
+        if packet.dts is None and packet.pts is None:
+            if copier.still:  # cover art has no time
+                yield last, next(copier.packets(packet))
+            continue
         base = packet.time_base
         time = (packet.dts if packet.dts is not None else packet.pts or 0) * base
         if plan.span is not None:
             length = (packet.duration or 0) * base
             if time + length <= plan.span[0] or time >= plan.span[1]:
                 continue
+            if time < plan.span[0] and copier.stream.type == "subtitle":
+                # A title that is up already begins with the part; Matroska would move everything for it.
+                begin = -(-plan.span[0] // base)
+                packet.duration = int((time + length) / base) - begin
+                packet.pts = packet.dts = begin
         offset = round(plan.shift / base)
         if offset:
             packet.pts = None if packet.pts is None else packet.pts - offset

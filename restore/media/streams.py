@@ -19,6 +19,7 @@ from restore.media.probe import REWRITTEN, SourceInfo, StreamInfo, opened
 _OWN_TAGS = frozenset({"major_brand", "minor_version", "compatible_brands", "encoder", "duration", "number_of_frames",
                        "number_of_bytes", "_statistics_writing_app", "_statistics_writing_date_utc",
                        "_statistics_tags", "bps"})  # fmt: skip
+_CHANNELS = {1: "mono", 2: "stereo", 3: "2.1", 4: "4.0", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
 _LOSSLESS_TO_FLAC = frozenset({"pcm_s16le", "pcm_s16be", "pcm_s24le", "pcm_s24be", "pcm_u8"})
 
 
@@ -46,10 +47,10 @@ def check_streams(
             for stream in kept:
                 template = source.streams[stream.index]
                 if not _fits(container, template, options.master):
-                    other = "name the output .mkv, or " if _fits("matroska", template, options.master) else ""
-                    raise FormatError(
-                        f"{container} cannot hold stream {stream}: {other}leave it out with --skip-stream {stream.index}"
-                    )
+                    advice = f"leave it out with --skip-stream {stream.index}"
+                    if _fits("matroska", template, options.master):
+                        advice = f"name the output .mkv, or {advice}"
+                    raise FormatError(f"{container} cannot hold stream {stream}: {advice}")
     for path in audio:
         with opened(path) as sound:
             if not sound.streams.audio:
@@ -64,18 +65,28 @@ def check_streams(
 
 
 def _fits(container: str, template: Any, lossless: bool) -> bool:
-    """Whether a muxer takes a stream: it alone knows, so it is asked to write a header to nowhere."""
-    if template.type == "attachment":
+    """Whether a muxer takes a stream: it alone knows, so it is asked to write one packet to nowhere."""
+    if template.type == "attachment" or (template.type == "video" and _is_cover(template) and container == "matroska"):
         return container == "matroska"
     if template.type == "data":
         return False
-    with av.open(os.devnull, "w", format=container) as trial:
-        try:
-            add_copy(trial, template, lossless)
+    first = None
+    if template.type == "audio":
+        first = next((packet for packet in template.container.demux(template) if packet.size), None)
+    try:
+        with av.open(os.devnull, "w", format=container) as trial:
+            copier = add_copy(trial, template, lossless)
             trial.start_encoding()
-        except (av.FFmpegError, ValueError):
-            return False
+            if first is not None:
+                for packet in (*copier.packets(first), *copier.flush()):
+                    trial.mux_one(packet)
+    except (av.FFmpegError, ValueError):
+        return False
     return True
+
+
+def _is_cover(stream: Any) -> bool:
+    return bool(stream.disposition & Disposition.attached_pic)
 
 
 @dataclass(slots=True)
@@ -84,6 +95,15 @@ class Copier:
 
     stream: Any
     encoder: Any = None
+
+    @property
+    def still(self) -> bool:
+        """Whether this is cover art."""
+        return self.stream.type == "video" and _is_cover(self.stream)
+
+    def is_filler(self, packet: av.Packet[Any]) -> bool:
+        """Whether a packet is only the silence between two subtitles, which the muxer writes itself."""
+        return self.encoder is None and self.stream.type == "subtitle" and bytes(packet) == b"\0\0"
 
     def packets(self, packet: av.Packet[Any]) -> Iterator[av.Packet[Any]]:
         """What to write for one packet of the source."""
@@ -118,7 +138,7 @@ def add_copies(
         template: Any = source.streams[info.index]
         if info.kind == "attachment":
             _attach(output, template, template.data)
-        elif info.kind == "video" and template.disposition & Disposition.attached_pic and matroska:
+        elif info.kind == "video" and _is_cover(template) and matroska:
             _attach(output, template, _cover(Path(source.name), info.index))
         else:
             copiers[info.index] = add_copy(output, template, lossless)
@@ -160,6 +180,9 @@ def add_copy(output: av.container.OutputContainer, template: Any, lossless: bool
         stream = output.add_stream_from_template(template)
         # The source's tag may be another container's; the muxer knows its own.
         stream.codec_context.codec_tag = "\0\0\0\0"
+        if template.type == "audio" and template.codec_context.layout.name.endswith(" channels"):
+            # Matroska does not say which channels these are, and MP4 wants to know.
+            stream.codec_context.layout = _CHANNELS.get(template.codec_context.channels, template.codec_context.layout)
     stream.disposition = template.disposition
     stream.metadata.update(own_tags_removed(template.metadata))
     return Copier(stream, encoder)

@@ -176,8 +176,10 @@ class Stage(ABC, Generic[Options]):
 
     @abstractmethod
     def process(self, batch: FrameBatch, values: Values) -> torch.Tensor | tuple[torch.Tensor, torch.Tensor]:
-        """Return the core frames, (len(batch), C, H, W), float32, leaving `batch.pixels` as they are; or them and a mask, (len(batch), 1, H, W) bool:
-        samples outside the mask stay exactly as they were."""
+        """Return the core frames, (len(batch), C, H, W), float32, and leave `batch.pixels` as they are.
+
+        Or return them and a mask, (len(batch), 1, H, W) bool: samples outside it stay exactly as they were.
+        """
 
     def stand_in(self, batch: FrameBatch, values: Values) -> torch.Tensor:
         """A cheap replacement of `process` for the analyzers of later stages; the real thing by default."""

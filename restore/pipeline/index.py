@@ -90,7 +90,8 @@ class FrameIndex:
     def damaged(self) -> list[DamagedRange]:
         """Runs of corrupt frames, and holes left by frames that did not decode.
 
-        A hole in the pts alone is no damage (variable rate); it is one where the decoder also reported errors.
+        A hole in the pts is damage where the decoder also reported errors, or where it stands out from an otherwise
+        constant rate (a demuxer skips what it cannot read without a word); at variable rate it is none.
         """
         ranges: list[DamagedRange] = []
         edges = np.flatnonzero(np.diff(np.concatenate(([0], self.corrupt.astype(np.int8), [0]))))
@@ -101,15 +102,22 @@ class FrameIndex:
                     int(self.pts[first]) * self.time_base, stopped * self.time_base, int(stop - first), "corrupt"
                 )
             )
-        if self.decode_errors:
-            gaps = np.flatnonzero(np.diff(self.pts) > 1.5 * self.step)
-            for place in gaps:
-                start = (int(self.pts[place]) + self.step) * self.time_base
-                ranges.append(DamagedRange(start, int(self.pts[place + 1]) * self.time_base, 0, "missing"))
-            if not ranges:
-                end = self.end_pts * self.time_base
-                ranges.append(DamagedRange(end, end, 0, "missing"))
+        for place in self._holes():
+            start = (int(self.pts[place]) + self.step) * self.time_base
+            ranges.append(DamagedRange(start, int(self.pts[place + 1]) * self.time_base, 0, "missing"))
+        if self.decode_errors and not ranges:
+            end = self.end_pts * self.time_base
+            ranges.append(DamagedRange(end, end, 0, "missing"))
         return sorted(ranges)
+
+    def _holes(self) -> list[int]:
+        """Frames after which some are missing."""
+        steps = np.diff(self.pts)
+        if self.decode_errors:
+            return [int(place) for place in np.flatnonzero(steps > 1.5 * self.step)]
+        uneven = int((np.abs(steps - self.step) > 1).sum())
+        constant = len(steps) >= 25 and uneven <= max(1, len(steps) // 50)
+        return [int(place) for place in np.flatnonzero(steps > 2.5 * self.step)] if constant else []
 
     def save(self, path: Path) -> None:
         """Write atomically."""

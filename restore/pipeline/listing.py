@@ -42,9 +42,10 @@ class _Listing:
         self.last_duration = frame.duration
 
     def index(self) -> FrameIndex:
+        format = self.source.format
         return FrameIndex(
             np.array(self.pts, dtype=np.int64), np.frombuffer(bytes(self.corrupt), bool),
-            np.frombuffer(bytes(self.key), bool), self.source.format.time_base, self.source.format.frame_rate, self.last_duration,
+            np.frombuffer(bytes(self.key), bool), format.time_base, format.frame_rate, self.last_duration,
             self.earlier_errors + self.source.decode_errors, not self.source.mended,
         )  # fmt: skip
 

@@ -15,7 +15,7 @@ from restore.media import color
 
 @dataclass(slots=True)
 class Picture:
-    """One frame between stages. `planes` are the truth where they are there, and `rgb` a copy of them; else `rgb` is."""
+    """One frame between stages. Where there are `planes` they are the truth, and `rgb` a copy; else `rgb` is."""
 
     index: int
     pts: int
@@ -156,7 +156,7 @@ class Converter:
         return color.to_rgb((luma, result[0:1], result[1:2]), PixelFormat("yuv", 32), _RGB_LUMA)[0]
 
     def _masked(self, picture: Picture, result: torch.Tensor, mask: torch.Tensor, domain: Domain) -> Picture:
-        if picture.planes is None and domain == "rgb":
+        if picture.planes is None and picture.rgb is not None and domain == "rgb":
             return replace(picture, rgb=torch.where(mask, result, picture.rgb))
         # Quantising what was normalised gives the same sample again, so what lies outside the mask is untouched.
         old = _nominal_planes(self._planes(picture), picture.format)

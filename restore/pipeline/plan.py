@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -93,6 +93,12 @@ class Edits(BaseModel):
             raise PlanError(f"{path}: {place}: {first['msg'].removeprefix('Value error, ')}") from None
 
 
+def shots_between(cuts: Iterable[int], length: int) -> list[Shot]:
+    """The shots that cuts make of a film of so many frames."""
+    borders = sorted({0, *(cut for cut in cuts if 0 < cut < length), length})
+    return [Shot(number, first, stop) for number, (first, stop) in enumerate(zip(borders, borders[1:], strict=False))]
+
+
 class Plan:
     """A plan folder on disk."""
 
@@ -107,27 +113,27 @@ class Plan:
         return self.folder / f"shot-{shot.start:07d}.json"
 
     def save_shots(self, cuts: Sequence[int], index: FrameIndex) -> None:
-        """Write down the cuts (indexes of first frames) that the detector found, with their times for people."""
-        write_json(
-            self.shots_path,
-            {
-                "frames": len(index),
-                "cuts": [{"frame": cut, "time": f"{float(index.pts[cut] * index.time_base):.3f}"} for cut in cuts],
-            },
-        )
+        """Write down the cuts (indexes of first frames) that the detector found, with their times for people.
 
-    def shots(self, index: FrameIndex, edits: Edits) -> list[Shot]:
-        """The shots: the detector's cuts, with the person's added and removed."""
+        Times count from the first frame, as those of edits do.
+        """
+        seconds = [float(int(index.pts[cut] - index.pts[0]) * index.time_base) for cut in cuts]
+        listed = [{"frame": cut, "time": f"{time:.3f}"} for cut, time in zip(cuts, seconds, strict=True)]
+        write_json(self.shots_path, {"frames": len(index), "cuts": listed})
+
+    def cuts(self) -> list[int]:
+        """The cuts that the detector found, as first frames of shots, by index of the source's frames."""
         try:
-            cuts = {int(cut["frame"]) for cut in read_json(self.shots_path)["cuts"]}
+            return sorted({int(cut["frame"]) for cut in read_json(self.shots_path)["cuts"]})
         except (KeyError, TypeError, ValueError):
             raise PlanError(f"{self.shots_path}: not a list of shots; delete it and run again") from None
+
+    def shots(self, found: Iterable[int], index: FrameIndex, edits: Edits) -> list[Shot]:
+        """The shots of the film that `index` lists: the cuts `found`, with the person's added and removed."""
+        cuts = set(found)
         cuts.difference_update([_edit_frame(time, index) for time in edits.cuts.remove])
         cuts.update(_edit_frame(time, index) for time in edits.cuts.add)
-        borders = sorted({0, *(cut for cut in cuts if 0 < cut < len(index)), len(index)})
-        return [
-            Shot(number, first, stop) for number, (first, stop) in enumerate(zip(borders, borders[1:], strict=False))
-        ]
+        return shots_between(cuts, len(index))
 
     def load_shot(self, shot: Shot) -> dict[str, Any]:
         """Findings so far: ``{"frames": [start, end], "stages": {stage key: {"by": ..., "values": {...}}}}``."""

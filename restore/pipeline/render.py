@@ -14,6 +14,7 @@ from restore.media.encode import SegmentEncoder
 from restore.media.open import open_source
 from restore.media.options import InputOptions
 from restore.media.picture_output import PictureOutput
+from restore.media.source import Source
 from restore.pipeline.chain import Chain
 from restore.pipeline.contract import Device, Stage, Values
 from restore.pipeline.index import FrameIndex
@@ -21,6 +22,7 @@ from restore.pipeline.journal import Entry
 from restore.pipeline.prefetch import Drain
 from restore.pipeline.reader import FrameReader
 from restore.pipeline.segments import Segment
+from restore.pipeline.timeline import Timeline, TimelineSource, split_stages
 
 
 @dataclass(frozen=True)
@@ -36,9 +38,26 @@ class RenderTask:
     batch: int | None
     output: EncoderSettings | PictureOutput
     index: FrameIndex
+    """Of the film that is rendered: the source's, or that of its timeline."""
     decoder_threads: int
     first: int
     """First frame of the film that the output holds; numbers a sequence's files."""
+    timeline: tuple[Timeline, FrameIndex] | None = None
+    """Where the recipe begins with a timeline stage: its plan, and the source's own list of frames."""
+
+    def open_source(self) -> Source:
+        """The film that is rendered, opened: the source, or a timeline over it."""
+        source = open_source(self.source, self.input)
+        source.threads = self.decoder_threads
+        stage, _ = split_stages(self.stages)
+        if stage is None or self.timeline is None:
+            return source
+        return TimelineSource(source, stage, *self.timeline)
+
+    @property
+    def picture_stages(self) -> tuple[Stage[Any], ...]:
+        """The stages behind the timeline."""
+        return split_stages(self.stages)[1]
 
     @property
     def target(self) -> VideoFormat:
@@ -69,12 +88,11 @@ class SegmentRenderer:
 
     def __init__(self, task: RenderTask) -> None:
         self.task = task
-        self._source = open_source(task.source, task.input)
-        self._source.threads = task.decoder_threads
+        self._source = task.open_source()
         self.chain = Chain(
-            task.stages, self._source.format, task.target, task.device, task.transfer, task.batch
+            task.picture_stages, self._source.format, task.target, task.device, task.transfer, task.batch
         )  # fmt: skip
-        remember = sum(sum(stage.window()) for stage in task.stages)
+        remember = sum(sum(stage.window()) for stage in task.picture_stages)
         self._reader = FrameReader(self._source, task.index, remember)
 
     def __enter__(self) -> SegmentRenderer:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -14,7 +15,7 @@ import torch
 
 from restore import __version__
 from restore.errors import CancelledError, OptionError, PlanError
-from restore.frames import Shot
+from restore.frames import Frame, Shot
 from restore.media.codecs import EncoderSettings
 from restore.media.mux import MuxPlan, join
 from restore.media.open import open_source
@@ -32,6 +33,7 @@ from restore.pipeline.reader import FrameReader
 from restore.pipeline.render import Engine, RenderTask, Work
 from restore.pipeline.segments import Segment, clip_segments, cut_segments, digest
 from restore.pipeline.setup import Setup, check_existing, check_space
+from restore.pipeline.timeline import Timeline, split_stages
 
 
 @dataclass(frozen=True)
@@ -84,25 +86,33 @@ class Runner:
             recipe=request.recipe,
             device={"type": setup.device.torch_device.type, "precision": setup.device.precision},
         )
-        index = self._list(job)
+        listed = self._list(job)
+        damaged = tuple(listed.damaged())
+        job.update_manifest(damaged=[found.as_json() for found in damaged])
+        timeline = self._timeline(job, listed, edits)
+        index = timeline.index(listed, setup.formats[1]) if timeline else listed
         first, stop = self._span(index)
-        job.update_manifest(damaged=[found.as_json() for found in index.damaged()])
-        shots = job.plan.shots(index, edits)
-        values = self._analyse(job, index, edits, [s for s in shots if s.start < stop and s.end > first])
+        task = RenderTask(
+            request.source, request.input, request.stages, setup.device, setup.transfer, request.batch, setup.output,
+            index, self._decoder_threads(listed), first, (timeline, listed) if timeline else None,
+        )  # fmt: skip
+        cuts = timeline.cuts(job.plan.cuts()) if timeline else job.plan.cuts()
+        shots = job.plan.shots(cuts, index, edits)
+        values = self._analyse(job, task, edits, [s for s in shots if s.start < stop and s.end > first])
         segments = cut_segments(shots)
         if (first, stop) != (0, len(index)):
             segments = clip_segments(segments, first, stop)
         facts = self._facts(first)
-        works = [self._work(job, segment, index, shots, values, facts) for segment in segments]
+        works = [self._work(job, segment, task, shots, values, facts) for segment in segments]
         journal = job.journal()
-        rendered = self._render(job, journal, index, works, first, stop)
+        rendered = self._render(job, journal, task, works, stop)
         unchanged = not rendered and self._is_current(job, works)
         if not unchanged:
             self._finish(job, journal, index, works, first, stop)
-        notes = setup.film.notes if setup.film else ()
+        notes = (*(setup.film.notes if setup.film else ()), *([timeline.note] if timeline else []))
         return JobResult(
             request.output, setup.folder, stop - first, rendered, time.monotonic() - started,
-            tuple(index.damaged()), notes, unchanged,
+            damaged, notes, unchanged,
         )  # fmt: skip
 
     def _list(self, job: Job) -> FrameIndex:
@@ -116,6 +126,36 @@ class Runner:
             index = list_frames(source, job.plan, meter, self.check, self.setup.info.path)
             meter.finish()
             return index
+
+    def _timeline(self, job: Job, listed: FrameIndex, edits: Edits) -> Timeline | None:
+        """The frames of the film, where the recipe begins with a stage that changes which there are."""
+        request = self.setup.request
+        stage, _ = split_stages(request.stages)
+        if stage is None:
+            return None
+        path = job.plan.folder / "timeline.npz"
+        shots = job.plan.shots(job.plan.cuts(), listed, edits)
+        signature = digest({"stage": stage_facts([stage]), "cuts": [shot.start for shot in shots]})
+        known = Timeline.load(path, signature)
+        if known is not None:
+            return known
+        meter = Meter("analyse", len(listed), self.on_progress)
+        with open_source(request.source, request.input) as source:
+            source.threads = self._decoder_threads(listed)
+            reader = FrameReader(source, listed)
+            try:
+                found = stage.find(self._watched(reader, listed, meter), listed, shots, source.format)
+            finally:
+                reader.close()
+        meter.finish()
+        found.save(path, signature)
+        return found
+
+    def _watched(self, reader: FrameReader, listed: FrameIndex, meter: Meter) -> Iterator[Frame]:
+        for frame in reader.read(range(len(listed))):
+            yield frame
+            meter.add()
+            self.check()
 
     def _span(self, index: FrameIndex) -> tuple[int, int]:
         request = self.setup.request
@@ -140,16 +180,13 @@ class Runner:
         return 1 if index.decode_errors or bool(index.corrupt.any()) else 0
 
     def _analyse(
-        self, job: Job, index: FrameIndex, edits: Edits, shots: Sequence[Shot]
+        self, job: Job, task: RenderTask, edits: Edits, shots: Sequence[Shot]
     ) -> dict[int, tuple[dict[str, Any], ...]]:
-        request = self.setup.request
-        source = open_source(request.source, request.input)
-        source.threads = self._decoder_threads(index)
-        chain = Chain(
-            request.stages, source.format, self.setup.output.format, self.setup.device, self.setup.transfer, 1
-        )  # fmt: skip
-        reader = FrameReader(source, index, sum(sum(stage.window()) for stage in request.stages))
-        analysis = Analysis(job.plan, edits, index, chain, reader.read)
+        source = task.open_source()
+        stages = task.picture_stages
+        chain = Chain(stages, source.format, task.target, task.device, task.transfer, 1)
+        reader = FrameReader(source, task.index, sum(sum(stage.window()) for stage in stages))
+        analysis = Analysis(job.plan, edits, task.index, chain, reader.read)
         try:
             pending = analysis.pending(shots)
             if pending:
@@ -176,14 +213,18 @@ class Runner:
         }
 
     def _work(
-        self, job: Job, segment: Segment, index: FrameIndex, shots: Sequence[Shot],
+        self, job: Job, segment: Segment, task: RenderTask, shots: Sequence[Shot],
         values: dict[int, tuple[dict[str, Any], ...]], facts: dict[str, Any],
     ) -> Work:  # fmt: skip
         touched = [shot for shot in shots if shot.start < segment.end and shot.end > segment.start]
+        pts = task.index.pts
+        if task.timeline is not None:
+            rows = task.timeline[0].rows[segment.start : segment.end]
+            facts = {**facts, "timeline": hashlib.sha256(rows.tobytes()).hexdigest()}
         key = digest(
             {
                 **facts,
-                "frames": [segment.start, segment.end, int(index.pts[segment.start]), int(index.pts[segment.end - 1])],
+                "frames": [segment.start, segment.end, int(pts[segment.start]), int(pts[segment.end - 1])],
                 "shots": [[shot.start, shot.end, list(values[shot.number])] for shot in touched],
             }
         )
@@ -197,10 +238,8 @@ class Runner:
             return work.path.exists() and work.path.stat().st_size == entry.bytes
         return self.setup.output.all_exist(work.segment.start - first, work.segment.end - first)
 
-    def _render(
-        self, job: Job, journal: Journal, index: FrameIndex, works: Sequence[Work], first: int, stop: int
-    ) -> int:
-        setup = self.setup
+    def _render(self, job: Job, journal: Journal, task: RenderTask, works: Sequence[Work], stop: int) -> int:
+        setup, first = self.setup, task.first
         todo = [work for work in works if not self._is_done(journal, work, first)]
         if todo and not journal.entries and self._is_current(job, works):
             return 0  # segments were discarded or cleaned away after the film was made
@@ -215,10 +254,6 @@ class Runner:
             keys = {work.key for work in works} - {work.key for work in todo}
             journal.forget([key for key in journal.entries if key not in keys])
             job.update_manifest(writing=str(Path(setup.output.pattern).absolute()))
-        task = RenderTask(
-            setup.request.source, setup.request.input, setup.request.stages, setup.device, setup.transfer,
-            setup.request.batch, setup.output, index, self._decoder_threads(index), first,
-        )  # fmt: skip
         self.engine.run(task, todo, journal.add, meter.add, self.check)
         meter.finish()
         return frames

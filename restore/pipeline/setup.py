@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import Any
 from restore.errors import DiskFullError, OptionError, OutputError, OutputExistsError, SourceError
 from restore.frames import VideoFormat
 from restore.media.codecs import EncoderSettings, encoder_settings
+from restore.media.color import luma_weights
 from restore.media.open import identity, probe
 from restore.media.options import InputOptions, OutputOptions
 from restore.media.picture_output import PictureOutput, is_picture_output, picture_output
@@ -21,6 +22,7 @@ from restore.media.sequence_files import NumberedNames, is_sequence, list_sequen
 from restore.media.streams import check_streams
 from restore.pipeline.contract import Device, Stage
 from restore.pipeline.job import Job, default_folder
+from restore.pipeline.timeline import TimelineStage
 from restore.times import parse_time
 
 
@@ -81,6 +83,9 @@ def prepare(request: Request, choose: Callable[[int, bool], Device]) -> Setup:
     _check_fields(info, request)
     _check_span(request, info.format.frame_rate)
     formats = [info.format]
+    for stage in request.stages[1:]:
+        if isinstance(stage, TimelineStage):
+            raise OptionError(f"{stage.name} must come first: it decides which frames there are")
     for stage in request.stages:
         stage.check(formats[-1])
         formats.append(stage.output_format(formats[-1]))
@@ -94,11 +99,21 @@ def prepare(request: Request, choose: Callable[[int, bool], Device]) -> Setup:
         hdr = (info.mastering_display, info.content_light)
         output = encoder_settings(request.output, formats[-1], request.options, hdr)
         copied = check_streams(info, output.container, request.options, audio)
+    _check_matrix(formats, output.format)
     device = choose(info.format.pixel.depth, request.options.master)
     folder = request.work_dir or default_folder(request.output)
-    return Setup(
+    setup = Setup(
         request, info, identity(request.source, request.input), device, tuple(formats), output, copied, audio, folder
     )  # fmt: skip
+    check_existing(setup, Job(folder))
+    return setup
+
+
+def _check_matrix(formats: Sequence[VideoFormat], target: VideoFormat) -> None:
+    untouched = len(formats) == 1 and (formats[0].pixel, formats[0].color) == (target.pixel, target.color)
+    for format in (formats[0], target):
+        if format.pixel.model == "yuv" and not untouched:
+            luma_weights(format.color.matrix)  # raises for one that cannot be converted
 
 
 def _check_fields(info: SourceInfo, request: Request) -> None:
@@ -109,8 +124,8 @@ def _check_fields(info: SourceInfo, request: Request) -> None:
             return
         if stage.needs_progressive:
             raise SourceError(
-                f"{info.path}: is interlaced ({info.field_order}); {stage.name} would enlarge its combs. Deinterlace "
-                "it first, or add --progressive if its flags are wrong"
+                f"{info.path}: is interlaced ({info.field_order}); {stage.name} would enlarge its combs. Use "
+                f"`restore run SOURCE OUTPUT deinterlace {stage.name}`, or --progressive if its flags are wrong"
             )
 
 

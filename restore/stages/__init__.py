@@ -12,6 +12,10 @@ from restore.errors import OptionError
 from restore.pipeline.contract import Stage, StageOptions, first_problem
 
 _STAGES = {
+    "deinterlace": (
+        "restore.stages.deinterlace.options:DeinterlaceOptions",
+        "restore.stages.deinterlace.render:Deinterlace",
+    ),
     "upscale": ("restore.stages.upscale.options:UpscaleOptions", "restore.stages.upscale.render:Upscale"),
 }
 

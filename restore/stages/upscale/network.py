@@ -22,6 +22,8 @@ FIXED_TILE, FIXED_OVERLAP = 512, 64
 """For networks whose reach is unknown, or too far to overlap by: always the same tiles, so that pixels are, too."""
 FARTHEST_REACH = 96
 SMALLEST_TILE = 64
+_FEW_SAMPLES = 20480
+"""Up to here PyTorch computes one picture on the CPU by other convolutions than several, and these round otherwise."""
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -151,9 +153,11 @@ class NetworkRunner:
         tile = F.pad(tile, (0, wanted[1] - width, 0, wanted[0] - height), mode="replicate")
         if loaded.input_channels == 1:
             tile = tile.reshape(count * channels, 1, *tile.shape[2:])
+        if len(tile) == 1 and tile.numel() <= _FEW_SAMPLES:
+            tile = torch.cat((tile, tile))
         enlarged = apply(tile.contiguous(memory_format=torch.channels_last))
-        enlarged = enlarged.reshape(count, channels, *enlarged.shape[2:])
-        return enlarged[:, :, : height * self.scale, : width * self.scale]
+        enlarged = enlarged.reshape(-1, channels, *enlarged.shape[2:])
+        return enlarged[:count, :, : height * self.scale, : width * self.scale]
 
 
 def _spans(length: int, size: int) -> Iterator[tuple[int, int]]:

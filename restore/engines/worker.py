@@ -1,0 +1,78 @@
+"""What a worker process does: take a segment, render it, say so, until nobody is left to say it to."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from multiprocessing.connection import Connection
+
+import torch
+
+from restore.errors import RestoreError
+from restore.pipeline.device import keep_freed_memory
+from restore.pipeline.render import RenderTask, SegmentRenderer, Work
+
+FRAMES, ENTRY, ERROR = "frames", "entry", "error"
+"""Kinds of messages to the parent: frames done since the last one, a finished segment, what went wrong."""
+
+_REPORT_EVERY = 0.2
+
+
+def serve(pipe: Connection, task: RenderTask, threads: int) -> None:
+    """Render what comes through `pipe` until it is closed. Runs in a process of its own.
+
+    Interrupts are the parent's business: it closes the pipe, or ends this process.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_leave_with, args=(os.getppid(),), daemon=True).start()
+    torch.set_num_threads(threads)
+    if task.device.torch_device.type == "cpu":
+        keep_freed_memory()
+    try:
+        with SegmentRenderer(task) as renderer:
+            while (work := _next(pipe)) is not None:
+                pipe.send((ENTRY, renderer.render(work, _Reporter(pipe).frame)))
+    except RestoreError as error:
+        _tell(pipe, error)
+    except Exception as error:  # the parent decides what it means
+        _tell(pipe, RuntimeError(f"{type(error).__name__}: {error}"))
+
+
+def _next(pipe: Connection) -> Work | None:
+    try:
+        work: Work | None = pipe.recv()
+    except EOFError:
+        return None
+    return work
+
+
+def _tell(pipe: Connection, error: Exception) -> None:
+    try:
+        pipe.send((ERROR, error))
+    except OSError:
+        return
+
+
+def _leave_with(parent: int) -> None:
+    """End this process when its parent is gone: a second run may already be working on the same folder."""
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    os._exit(1)
+
+
+class _Reporter:
+    """Counts frames and reports them a few times a second."""
+
+    def __init__(self, pipe: Connection) -> None:
+        self._pipe = pipe
+        self._count = 0
+        self._last = time.monotonic()
+
+    def frame(self) -> None:
+        self._count += 1
+        now = time.monotonic()
+        if now - self._last >= _REPORT_EVERY:
+            self._pipe.send((FRAMES, self._count))
+            self._count, self._last = 0, now

@@ -1,0 +1,92 @@
+"""Worker processes: the inline engine's bytes, whatever dies on the way."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from films import FilmSpec, write_film
+
+import restore
+from restore.engines.local import LocalEngine
+from restore.errors import CancelledError, EngineError, OptionError
+from restore.media.options import OutputOptions
+from restore.pipeline.progress import Progress
+from restore.recipe import Recipe
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_film(tmp_path_factory.mktemp("films") / "reel.mkv", FilmSpec(codec="ffv1", frames=620))
+
+
+def recipe(codec: str) -> Recipe:
+    stages = Recipe.of("upscale", scale=2, strength=0).stages
+    return Recipe(stages, output=OutputOptions(codec=codec, threads=1))
+
+
+def run(source: Path, output: Path, engine: LocalEngine | None, codec: str = "ffv1") -> bytes:
+    result = restore.run(source, output, recipe(codec), engine=engine)
+    assert result.frames == 620
+    return output.read_bytes()
+
+
+def test_two_workers_give_the_inline_bytes(tmp_path: Path, source: Path) -> None:
+    inline = run(source, tmp_path / "inline.mkv", None, "x264")
+    engine = LocalEngine(2)
+    assert run(source, tmp_path / "local.mkv", engine, "x264") == inline
+    assert not engine.retried
+
+
+def children() -> list[int]:
+    tasks = Path(f"/proc/{os.getpid()}/task")
+    found = [int(pid) for task in tasks.iterdir() for pid in (task / "children").read_text().split()]
+    return [pid for pid in found if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+
+
+def killer(times: int) -> Callable[[Progress], None]:
+    """Kills a worker at each of the first reports of rendering that come with frames done."""
+    left = [times]
+
+    def watch(progress: Progress) -> None:
+        if progress.phase == "render" and left[0] and progress.done < 600:
+            for pid in children()[:1]:
+                os.kill(pid, signal.SIGKILL)
+                left[0] -= 1
+
+    return watch
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds its workers through /proc")
+def test_a_killed_worker_costs_its_segment(tmp_path: Path, source: Path) -> None:
+    expected = run(source, tmp_path / "whole.mkv", None)
+    engine = LocalEngine(2)
+    output = tmp_path / "killed.mkv"
+    restore.run(source, output, recipe("ffv1"), engine=engine, on_progress=killer(1))
+    assert len(engine.retried) == 1
+    assert output.read_bytes() == expected
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds its workers through /proc")
+def test_a_segment_that_kills_every_worker_is_named(tmp_path: Path, source: Path) -> None:
+    with pytest.raises(EngineError, match="frames 0 to .* workers died"):
+        restore.run(source, tmp_path / "out.mkv", recipe("ffv1"), engine=LocalEngine(1), on_progress=killer(99))
+    assert not (tmp_path / "out.mkv").exists()
+
+
+def test_cancelling_ends_the_workers(tmp_path: Path, source: Path) -> None:
+    seen: list[str] = []
+    with pytest.raises(CancelledError):
+        restore.run(
+            source, tmp_path / "out.mkv", recipe("ffv1"), engine=LocalEngine(2),
+            on_progress=lambda progress: seen.append(progress.phase), cancel=lambda: "render" in seen,
+        )  # fmt: skip
+    assert not children()
+
+
+def test_no_workers_is_an_error() -> None:
+    with pytest.raises(OptionError, match="at least 1"):
+        LocalEngine(0)

@@ -1,0 +1,1 @@
+"""Films and stages that tests make for themselves."""
