@@ -11,6 +11,8 @@ import numpy.typing as npt
 
 Plane = npt.NDArray[np.float32]
 """(H, W), nominally [0, 1]."""
+Picture = npt.NDArray[np.float32]
+"""(H, W) or (H, W, C)."""
 Small = npt.NDArray[np.uint8]
 Field = npt.NDArray[np.float32]
 """(H, W, 2): how far right and down lies, in the other picture, what is here."""
@@ -20,7 +22,7 @@ LARGEST = 480
 
 
 def reduction(height: int, width: int) -> int:
-    """By how much pictures of this size are reduced before their flow is found; at least by 2 where they are not tiny."""
+    """By how much pictures of this size are reduced before their flow is found; tiny ones are not."""
     return max(2 if min(height, width) >= 96 else 1, -(-max(height, width) // LARGEST))
 
 
@@ -40,7 +42,7 @@ class Flow:
     """Below this side DIS has no pyramid to search; such pictures are taken to stand still."""
 
     def __init__(self) -> None:
-        self._dis = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
+        self._dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
         self._dis.setUseSpatialPropagation(True)
 
     def between(self, here: Small, there: Small) -> Field:
@@ -56,9 +58,7 @@ def enlarged(field: Field, height: int, width: int) -> Field:
     return np.asarray(cv2.resize(field, (width, height), interpolation=cv2.INTER_LINEAR) * scale, np.float32)
 
 
-def moved(
-    picture: npt.NDArray[np.float32], field: Field, interpolation: int = cv2.INTER_LINEAR
-) -> npt.NDArray[np.float32]:
+def moved(picture: Picture, field: Field, interpolation: int = cv2.INTER_LINEAR) -> Picture:
     """`picture`, (H, W) or (H, W, C), fetched along `field`: what of it is seen here. Edges are repeated."""
     height, width = field.shape[:2]
     x = field[..., 0] + np.arange(width, dtype=np.float32)[None, :]

@@ -15,6 +15,7 @@ from restore.errors import RestoreError
 
 _COMMANDS = {
     "upscale": ("restore.cli.stage:stage_command", "Enlarge a film, a scan or a picture."),
+    "dedust": ("restore.cli.stage:stage_command", "Take away dust, dirt and scratches."),
     "deinterlace": ("restore.cli.stage:stage_command", "Make whole frames of fields; undo telecine."),
     "run": ("restore.cli.run:run", "Run a recipe, or several stages in a chain."),
     "probe": ("restore.cli.look:probe", "Say what a source holds, and what is assumed."),

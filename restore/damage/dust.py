@@ -19,7 +19,7 @@ from torch import Tensor
 
 Picture = npt.NDArray[np.float32]
 Shape = Literal["polygon", "islands"]
-"""``polygon``: a jagged outline. ``islands``: what a random landscape leaves above water: ragged, at times in pieces."""
+"""``polygon``: a jagged outline. ``islands``: what a random landscape leaves above water, at times in pieces."""
 
 _FINE = 4
 """Marks are drawn this many times as large and reduced."""

@@ -58,7 +58,7 @@ class Scratches:
         return added.astype(np.float32)
 
     def apply(self, pixels: Tensor, first_frame: int = 0) -> Tensor:
-        """Scratch consecutive frames, (N, C, H, W) nominally [0, 1]; a new tensor, clamped to [0, 1] where scratched."""
+        """Scratch consecutive frames, (N, C, H, W) nominally [0, 1]; where scratched, the result is clamped to that."""
         result = pixels.clone()
         height, width = pixels.shape[-2:]
         for number, picture in enumerate(result, first_frame):

@@ -16,6 +16,7 @@ _STAGES = {
         "restore.stages.deinterlace.options:DeinterlaceOptions",
         "restore.stages.deinterlace.render:Deinterlace",
     ),
+    "dedust": ("restore.stages.dedust.options:DedustOptions", "restore.stages.dedust.render:Dedust"),
     "upscale": ("restore.stages.upscale.options:UpscaleOptions", "restore.stages.upscale.render:Upscale"),
 }
 
