@@ -23,7 +23,7 @@ import torch
 
 from restore.damage import Damage, Dust
 from restore.stages.dedust.detect import Limits, candidate_levels
-from restore.stages.dedust.judge import FEATURES
+from restore.stages.dedust.judge import FEATURES, expanded
 from restore.stages.dedust.neighbours import Lumas
 
 FRAMES = 7
@@ -63,7 +63,7 @@ def patches(film: torch.Tensor, truth: npt.NDArray[np.bool_]) -> Iterator[tuple[
     lumas.see(list(range(len(film))), list(luma(film)))
     for n in range(2, FRAMES - 2, 2):
         spread = cv2.dilate(truth[n].astype(np.float32), np.ones((3, 3), np.uint8))
-        for level, (labels, table) in enumerate(candidate_levels(lumas.views(n), LOOSE, lumas.company(n))):
+        for level, (labels, table) in enumerate(candidate_levels(lumas.views(n), LOOSE, lumas.context(n))):
             here = cv2.resize(spread, labels.shape[::-1], interpolation=cv2.INTER_AREA)
             areas = np.bincount(labels.ravel(), minlength=len(table))
             share = np.bincount(labels.ravel(), (here > 0.3).ravel(), len(table)) / np.maximum(areas, 1)
@@ -112,7 +112,7 @@ def main() -> None:
             for film, is_dirt in ((dirty, truth), (clean, truth & False)):
                 rows += [(*row, number) for row in patches(film, is_dirt)]
     clear = [row for row in rows if row[1] < 0.1 or row[1] > 0.5]
-    x = torch.tensor(np.stack([row[0] for row in clear]))
+    x = torch.tensor(expanded(np.stack([row[0] for row in clear])))
     y = torch.tensor([float(row[1] > 0.5) for row in clear], dtype=x.dtype)
     weight = torch.tensor([row[2] for row in clear], dtype=x.dtype)
     clip_of = torch.tensor([row[3] for row in clear])
@@ -122,8 +122,8 @@ def main() -> None:
         odds[clip_of == held] = x[clip_of == held] @ found[:-1] + found[-1]
     print(f"{len(y)} patches, {int(y.sum())} of them dirt; held-out clips: {quality(odds, y, weight**2)}")
     found = fit(x, y, weight)
-    for name, value in zip((*FEATURES, "offset"), found.tolist(), strict=True):
-        print(f"{name:12s} {value:+.3f}")
+    for name, value in zip((*FEATURES, *(f"{name}²" for name in FEATURES), "offset"), found.tolist(), strict=True):
+        print(f"{name:12s} {value:+.4f}")
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from restore.analysis.flow import Plane
-from restore.stages.dedust.judge import Labels, Table, dirt_odds, measure
+from restore.stages.dedust.judge import Context, Labels, Table, dirt_odds, measure
 
 Mask = npt.NDArray[np.bool_]
 
@@ -138,14 +138,13 @@ def candidates(found: Spikes, limits: Limits) -> tuple[Labels, int]:
     return result, count
 
 
-def candidate_levels(views: Views, limits: Limits, company: Plane) -> list[tuple[Labels, Table]]:
+def candidate_levels(views: Views, limits: Limits, context: Context) -> list[tuple[Labels, Table]]:
     """Patches at full size, half and a quarter: labels, and the features of each (see `judge`)."""
     levels = []
     for level in range(LEVELS):
         found = spikes(views, limits.relaxed)
         labels, count = candidates(found, limits)
-        reduced = cv2.resize(company, labels.shape[::-1], interpolation=cv2.INTER_LINEAR)
-        table = measure(labels, count, views.here, views.one, views.other, found.unrest, reduced, 2**level)
+        table = measure(labels, count, views.here, views.one, views.other, found.unrest, context, 2**level)
         levels.append((labels, table))
         if min(views.here.shape) < 48:
             break
@@ -153,10 +152,10 @@ def candidate_levels(views: Views, limits: Limits, company: Plane) -> list[tuple
     return levels
 
 
-def patches(views: Views, limits: Limits, company: Plane) -> Mask:
-    """Where dirt lies; `company` is the `density` of spikes in the frames around."""
+def patches(views: Views, limits: Limits, context: Context) -> Mask:
+    """Where dirt lies."""
     result = np.zeros(views.here.shape, bool)
-    for labels, table in candidate_levels(views, limits, company):
+    for labels, table in candidate_levels(views, limits, context):
         if len(table) == 1:
             continue
         dirt = dirt_odds(table) > limits.odds

@@ -9,6 +9,7 @@ import numpy as np
 
 from restore.analysis.flow import Field, Flow, Plane, Small, enlarged, moved, reduced_luma, reduction
 from restore.stages.dedust.detect import Views, density, evened, spikes
+from restore.stages.dedust.judge import Context
 
 
 class Lumas:
@@ -76,11 +77,18 @@ class Lumas:
             others.append(evened(moved(self._frames[there], field), frame))
         return Views(frame, *others)
 
-    def company(self, here: int) -> Plane:
-        """The share of spikes around each pixel in the frames before and after, the smaller of the two, beyond twice what
-        is usual in them: a dirty film spikes everywhere, water and sparks where they are.
+    def context(self, here: int) -> Context:
+        """What is known of the surroundings of every pixel."""
+        places = [self._order.index(there) - self._order.index(here) for there in self.beside(here)]
+        steps = [self.motion(here, there) / step for there, step in zip(self.beside(here), places, strict=True)]
+        change, speed = steps[0] - steps[1], (steps[0] + steps[1]) / 2
+        unsteady = cv2.blur(np.hypot(change[..., 0], change[..., 1]), (5, 5))
+        return Context(self.company(here), unsteady, np.hypot(speed[..., 0], speed[..., 1]))
 
-        Reduced by 4. At the end of a shot that of the one neighbour.
+    def company(self, here: int) -> Plane:
+        """The share of spikes around each pixel in the frames before and after, the smaller of the two.
+
+        Only beyond twice what is usual in them: a dirty film spikes everywhere, water and sparks where they are. Reduced by 4. At the end of a shot that of the one neighbour.
         """
         place = self._order.index(here)
         around = [self._own_density(n) for n in self._order[max(0, place - 1) : place + 2] if n != here]

@@ -112,7 +112,7 @@ class Dedust(Stage[DedustOptions]):
         if not told["dust"] or len(lumas.beside(pts)) < 2:  # of one or two frames none can say which is dirty
             return np.zeros(luma.shape, bool)
         limits = Limits.at(float(told["sensitivity"]), one_sided=lumas.one_sided(pts))
-        found = patches(lumas.views(pts), limits, lumas.company(pts))
+        found = patches(lumas.views(pts), limits, lumas.context(pts))
         if scratched.any():
             found &= ~cv2.dilate(scratched.astype(np.uint8), np.ones((3, 3), np.uint8)).astype(bool)
         return found
