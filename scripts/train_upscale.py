@@ -36,7 +36,7 @@ SCALES = {"reel-x2": 2, "reel-x4": 4, "reel-degradation": 2}
 VALIDATION_SHARE = 20  # one file in so many is held back
 PORTRAITS = 0.12  # how often a patch comes from a portrait
 CODED = 0.15  # how often a patch went through a video encoder
-POOL = 240  # pictures that did
+POOL = 100  # pictures that did
 CLEAN = 0.5  # how often one of the others is only small, not damaged
 
 Coded = tuple[Tensor, Tensor, Damage, float]
@@ -217,14 +217,14 @@ class Validation:
     def __init__(self, pictures: list[np.ndarray], scale: int, crop: int = 192) -> None:
         rnd = random.Random(20)
         self.sets: dict[str, list[tuple[Tensor, Tensor, Tensor]]] = {"clean": [], "film": [], "coded": []}
-        for picture in pictures[:40]:
+        for picture in pictures[:20]:
             top, left = (picture.shape[0] - crop) // 2, (picture.shape[1] - crop) // 2
             patch = np.ascontiguousarray(picture[top : top + crop, left : left + crop])
             sharp = torch.from_numpy(patch).permute(2, 0, 1)[None].float() / 255
             for name, damage in (("clean", Damage()), ("film", sample_film(rnd))):
                 degradation = torch.tensor([damage.degradation])
                 self.sets[name].append((damage.apply(sharp, scale), damage.toned(sharp), degradation))
-        pool = CodedPool(pictures, scale, 40, seed=20)
+        pool = CodedPool(pictures, scale, 20, seed=20)
         for item in pool.items:
             small, truth, degradation = cut(item, pool.random, crop // scale, scale)
             self.sets["coded"].append((small, truth, degradation[None]))
@@ -297,14 +297,7 @@ class Training:
         part = self.checkpoint.with_suffix(".part")
         torch.save(state | {"step": self.step, "seconds": self.seconds}, part)
         part.replace(self.checkpoint)
-        self.export(self.args.folder / f"{self.name}.safetensors")
-
-    def export(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_suffix(".part")
-        save_file({k: v.cpu().contiguous() for k, v in self.average.items()}, part)
-        part.chmod(0o644)  # safetensors writes for the owner alone
-        part.replace(path)
+        write_weights(self.average, self.args.folder / f"{self.name}.safetensors")
 
     def learning_rate(self) -> float:
         """A short warm-up, then a cosine down to a hundredth at the last step."""
@@ -368,8 +361,24 @@ class Training:
         self.save()
         print({k: round(v, 3) for k, v in self.measure(validation).items()}, flush=True)
         folder = ROOT / "models" / self.name
-        self.export(folder / f"{self.name}.safetensors")
+        publish(self.average, folder)
         write_sources(args.data, folder / "SOURCES.csv")
+
+
+def publish(state: dict[str, Tensor], folder: Path) -> None:
+    """Write the weights of models/NAME, and their hash, which `restore models verify` compares with."""
+    write_weights(state, path := folder / f"{folder.name}.safetensors")
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    (folder / "SHA256SUMS").write_text(f"{digest}  {path.name}\n", encoding="utf-8")
+
+
+def write_weights(state: dict[str, Tensor], path: Path) -> None:
+    """A safetensors file that appears whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_suffix(".part")
+    save_file({k: v.cpu().contiguous() for k, v in state.items()}, part)
+    part.chmod(0o644)  # safetensors writes for the owner alone
+    part.replace(path)
 
 
 def start_from(net: nn.Module, state: dict[str, Tensor]) -> None:
@@ -391,7 +400,7 @@ def main() -> None:
     parser.add_argument("--patch", type=int, default=48, help="pixels of the damaged patch")
     parser.add_argument("--lr", type=float, default=1.5e-3)
     parser.add_argument("--features", type=int, default=32)
-    parser.add_argument("--depth", type=int, default=12)
+    parser.add_argument("--depth", type=int, default=10)
     parser.add_argument("--start-from", type=Path)
     parser.add_argument("--checkpoint-minutes", type=float, default=3)
     parser.add_argument("--folder", type=Path, default=ROOT / "training")

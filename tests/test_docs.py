@@ -86,7 +86,8 @@ def parse(words: list[str]) -> None:
         context = click.Context(command, info_name=name, parent=context)
     context = command.make_context(context.info_name, list(words), parent=context.parent)
     if command.name == "run":
-        parse_chain(context.meta["restore.chain"])
+        with context.scope():
+            parse_chain(context.meta["restore.chain"])
     if command.name in stage_names():
         options = {k: v for k, v in context.params.items() if v is not None}
         fields = type(build_stage(command.name).options).model_fields

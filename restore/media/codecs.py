@@ -72,9 +72,12 @@ _ALIASES = {
     **{spec.encoder: name for name, spec in CODECS.items()},
 }  # fmt: skip
 
+_X265_SMALLEST = 32
+"""x265 4.1 crashes on some smaller pictures (34x18)."""
+
 ACROSS_SEGMENTS = frozenset(
-    {"b", "b:v", "bitrate", "maxrate", "bufsize", "minrate", "pass", "passlogfile", "stats", "flags", "rc", "tbr", "mbr",
-     "vbv-maxrate", "vbv-bufsize", "abr", "2pass", "multi-pass-opt-analysis"}
+    {"b", "b:v", "bitrate", "maxrate", "bufsize", "minrate", "pass", "passlogfile", "stats", "flags", "rc", "tbr",
+     "mbr", "vbv-maxrate", "vbv-bufsize", "abr", "2pass", "multi-pass-opt-analysis"}
 )  # fmt: skip
 """Encoder options that need to see the whole film: a film is encoded in independent segments."""
 
@@ -161,7 +164,8 @@ def _spec_of(options: OutputOptions, container: str, pixel: PixelFormat) -> Code
         if options.master:
             name = "ffv1"
         elif container == "webm":
-            name = "av1" if pixel.chroma_shift == (1, 1) and pixel.depth <= 10 and pixel.model == "yuv" else "vp9"
+            plain = pixel.model == "gray" or (pixel.model == "yuv" and pixel.chroma_shift == (1, 1))
+            name = "av1" if plain and pixel.depth <= 10 else "vp9"
         else:
             name = "x264" if depth == 8 else "x265"
     name = _ALIASES.get(name.lower(), name.lower())
@@ -354,6 +358,11 @@ def encoder_settings(
     result = EncoderSettings(
         container, spec.encoder, replace(fmt, pixel=pixel, color=color), av_format, settings, threads, notes
     )
+    if spec.encoder == "libx265" and min(fmt.width, fmt.height) < _X265_SMALLEST:
+        raise FormatError(
+            f"libx265 cannot hold {fmt.width}x{fmt.height} (at least {_X265_SMALLEST} a side); "
+            "try --codec ffv1 in an .mkv"
+        )
     if spec.encoder == "ffv1" and "slices" not in options.encoder_options:
         result = _with_slices(result)
     result.open()

@@ -181,6 +181,26 @@ def _video_packets(
         raise OutputError(f"{plan.path}: the segments hold {written} frames instead of {len(pts)}; run again")
 
 
+def _place(packet: av.Packet[Any], plan: MuxPlan, title: bool) -> Fraction | None:
+    """Move a packet to where it lies in the output; returns that time, or None if the output does not cover it."""
+    base = packet.time_base
+    time = (packet.dts if packet.dts is not None else packet.pts or 0) * base
+    if plan.span is not None:
+        end = time + (packet.duration or 0) * base
+        if end <= plan.span[0] or time >= plan.span[1]:
+            return None
+        if title and time < plan.span[0]:
+            # A title that is up already begins with the part; Matroska would move everything for it.
+            begin = int(-(-plan.span[0] // base))
+            packet.duration = int(end / base) - begin
+            packet.pts = packet.dts = begin
+    offset = round(plan.shift / base)
+    if offset:
+        packet.pts = None if packet.pts is None else packet.pts - offset
+        packet.dts = None if packet.dts is None else packet.dts - offset
+    return Fraction(time) - plan.shift
+
+
 def _copied_packets(
     source: av.container.InputContainer, copiers: dict[int, Copier], plan: MuxPlan
 ) -> Iterator[tuple[float, av.Packet[Any]]]:
@@ -203,24 +223,12 @@ def _copied_packets(
             if copier.still:  # cover art has no time
                 yield last, next(copier.packets(packet))
             continue
-        base = packet.time_base
-        time = (packet.dts if packet.dts is not None else packet.pts or 0) * base
-        if plan.span is not None:
-            length = (packet.duration or 0) * base
-            if time + length <= plan.span[0] or time >= plan.span[1]:
-                continue
-            if time < plan.span[0] and copier.stream.type == "subtitle":
-                # A title that is up already begins with the part; Matroska would move everything for it.
-                begin = -(-plan.span[0] // base)
-                packet.duration = int((time + length) / base) - begin
-                packet.pts = packet.dts = begin
-        offset = round(plan.shift / base)
-        if offset:
-            packet.pts = None if packet.pts is None else packet.pts - offset
-            packet.dts = None if packet.dts is None else packet.dts - offset
+        time = _place(packet, plan, copier.stream.type == "subtitle")
+        if time is None:
+            continue
         for result in copier.packets(packet):
             # heapq.merge wants each feed in order; the muxer sorts out the rest.
-            last = max(last, float(time - plan.shift))
+            last = max(last, float(time))
             yield last, result
     for copier in copiers.values():
         for result in copier.flush():

@@ -176,6 +176,8 @@ class PictureSource:
         self.decode_errors = 0
         self.mended = False
         self.threads = 1
+        self.watched = False
+        self.lost: Sequence[int] = ()
         self.path = Path(path)
         picture = read_picture(path)
         self.picture = upright(picture) if turn else picture

@@ -46,6 +46,8 @@ class SequenceSource:
         self.decode_errors = 0
         self.mended = False
         self.threads = 1
+        self.watched = False
+        self.lost: Sequence[int] = ()
         self._name = os.fspath(name)
         self.files = list_sequence(name)
         gaps = self.files.missing()

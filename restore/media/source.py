@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Any, Protocol, Self, cast
 
 import av
 
@@ -15,6 +15,7 @@ from restore.errors import SourceError
 from restore.frames import Frame, VideoFormat
 from restore.media.planes import planar_format, to_planes
 from restore.media.probe import opened, picture_stream, probe_file
+from restore.media.watch import DamageWatch
 
 
 class Source(Protocol):
@@ -27,6 +28,13 @@ class Source(Protocol):
     """Whether pts had to be invented."""
     threads: int
     """Decoder threads; 0 is the decoder's own choice."""
+    watched: bool
+    """Set while the film is listed: whatever does not come through is noted in `lost`."""
+
+    @property
+    def lost(self) -> Sequence[int]:
+        """pts of pictures that did not decode, as far as a watched reading came."""
+        ...
 
     def frames(self, start_pts: int | None = None) -> Iterator[Frame]:
         """Frames in presentation order, strictly rising pts, from the first at or after `start_pts`."""
@@ -47,6 +55,10 @@ class Source(Protocol):
     ) -> None: ...
 
 
+_STRANGE = 3
+"""Pictures of another size in a row that are taken for damaged headers; more are another film."""
+
+
 class VideoSource:
     """A film in a container, decoded by FFmpeg.
 
@@ -62,15 +74,22 @@ class VideoSource:
         self.threads = threads
         self.decode_errors = 0
         self.mended = False
+        self.watched = False
+        self._watch = DamageWatch(self.info.codec)
         self._keys: Sequence[int] = ()
         self._seekable = False
+
+    @property
+    def lost(self) -> Sequence[int]:
+        """See `Source.lost`."""
+        return self._watch.lost
 
     def use_index(self, key_pts: Sequence[int], seekable: bool) -> None:
         """See `Source.use_index`."""
         self._keys, self._seekable = key_pts, seekable
 
     def frames(self, start_pts: int | None = None) -> Iterator[Frame]:
-        """See `Source.frames`. Frames of another size or layout than the first are a SourceError."""
+        """See `Source.frames`. A film whose size or layout changes is a SourceError."""
         if start_pts is not None and self._seekable:
             # One key frame further back than needed: in an open GOP, the pictures just after a key frame lean
             # on the group before it.
@@ -90,7 +109,15 @@ class VideoSource:
             if seek_to is not None:
                 container.seek(seek_to, stream=stream, backward=True)
             last: int | None = None
+            strange = 0
             for decoded in self._decode(container, stream):
+                if not self._fits(decoded):
+                    strange += 1
+                    if strange > _STRANGE:
+                        self._refuse(decoded)
+                    self.decode_errors += 1
+                    continue
+                strange = 0
                 frame = self._convert(decoded, last)
                 if last is None and seek_to is not None and frame.pts > (start_pts or 0):
                     # The container's index led past the place: begin again from the beginning.
@@ -101,39 +128,64 @@ class VideoSource:
                     yield frame
 
     def _decode(self, container: av.container.InputContainer, stream: av.VideoStream) -> Iterator[av.VideoFrame]:
-        packets = container.demux(stream)
-        while True:
-            try:
-                packet = next(packets, None)
-            except av.EOFError:
-                break
-            except av.FFmpegError:
-                self.decode_errors += 1
-                break  # the container itself ends here; what came before counts
-            if packet is None:
-                break
+        watch = DamageWatch(self.info.codec)
+        if self.watched:
+            self._watch = watch
+        for packet in self._packets(container, stream):
+            if self.watched:
+                watch.read(packet)
+                if packet.stream.index != stream.index:  # a flushing packet's own stream_index is 0
+                    continue
+                watch.sent(packet)
             try:
                 yield from packet.decode()
             except av.EOFError:
                 break
             except av.FFmpegError:
                 self.decode_errors += 1
+                watch.failed(packet)
+        if stream.time_base is not None:
+            watch.ended(container, stream.time_base)
+
+    def _packets(self, container: av.container.InputContainer, stream: av.VideoStream) -> Iterator[av.Packet[Any]]:
+        streams = container.streams
+        others = (*streams.audio, *streams.subtitles) if self.watched else ()
+        packets = container.demux(stream, *others)
+        while True:
+            try:
+                packet = cast("av.Packet[Any] | None", next(packets, None))
+            except av.EOFError:
+                return
+            except av.FFmpegError:
+                self.decode_errors += 1
+                return  # the container itself ends here; what came before counts
+            if packet is None:
+                return
+            yield packet
+
+    def _fits(self, decoded: av.VideoFrame) -> bool:
+        pixel, _ = planar_format(decoded.format.name)
+        return (decoded.width, decoded.height, pixel) == (self.format.width, self.format.height, self.format.pixel)
+
+    def _refuse(self, decoded: av.VideoFrame) -> None:
+        expected = self.format
+        pixel, _ = planar_format(decoded.format.name)
+        raise SourceError(
+            f"{self.path}: the picture changes from {expected.width}x{expected.height} {expected.pixel.name} to "
+            f"{decoded.width}x{decoded.height} {pixel.name} at pts {decoded.pts}; split the film there first"
+        )
 
     def _convert(self, decoded: av.VideoFrame, last: int | None) -> Frame:
         expected = self.format
         pixel, twin = planar_format(decoded.format.name)
-        if (decoded.width, decoded.height) != (expected.width, expected.height) or pixel != expected.pixel:
-            raise SourceError(
-                f"{self.path}: the picture changes from {expected.width}x{expected.height} {expected.pixel.name} to "
-                f"{decoded.width}x{decoded.height} {pixel.name} at pts {decoded.pts}; split the film there first"
-            )
         pts = decoded.pts
         if pts is None or (last is not None and pts <= last):
             step = max(1, round(1 / (expected.frame_rate * expected.time_base))) if pts is None else 1
             pts = 0 if last is None else last + step
             self.mended = True
+        broken = self.watched and decoded.pts is not None and self._watch.shown(decoded.pts)
         planes = to_planes(decoded, pixel, twin)
-        return Frame(pts, planes, bool(decoded.is_corrupt), bool(decoded.key_frame), decoded.duration or 0)
+        return Frame(pts, planes, bool(decoded.is_corrupt) or broken, bool(decoded.key_frame), decoded.duration or 0)
 
     def close(self) -> None:
         """Nothing stays open between reads."""

@@ -53,7 +53,7 @@ class ReelUpscaler(nn.Module):
         conditions: length of the degradation vector.
     """
 
-    def __init__(self, scale: int, features: int = 32, depth: int = 12, conditions: int = 3) -> None:
+    def __init__(self, scale: int, features: int = 32, depth: int = 10, conditions: int = 3) -> None:
         super().__init__()
         self.scale = scale
         self.features = features

@@ -21,6 +21,9 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and "allocate memory" in str(error)
 
 
+_BATCH_BYTES = 1 << 30
+
+
 class BatchSize:
     """How many frames a stage is given at once. Unless fixed, found by trying: double while it pays.
 
@@ -32,9 +35,10 @@ class BatchSize:
     _TRIES = 2
     _GAIN = 0.95
 
-    def __init__(self, fixed: int | None = None, hint: int = 0) -> None:
-        self.size = fixed or hint or 1
-        self._settled = bool(fixed or hint)
+    def __init__(self, fixed: int | None = None, largest: int = LARGEST) -> None:
+        self.size = fixed or 1
+        self._largest = largest
+        self._settled = bool(fixed)
         self._best: float | None = None
         self._times: list[float] = []
 
@@ -52,7 +56,7 @@ class BatchSize:
             self._settled = True
             return
         self._best = cost
-        if self.size * 2 > self.LARGEST:
+        if self.size * 2 > self._largest:
             self._settled = True
         else:
             self.size *= 2
@@ -61,6 +65,12 @@ class BatchSize:
         """Told that the device ran out of memory: halve, for good."""
         self.size = max(1, self.size // 2)
         self._settled = True
+
+
+def _most_frames(before: VideoFormat, after: VideoFormat) -> int:
+    """How many frames a batch may have without taking more than `_BATCH_BYTES` as float32 RGB, in and out."""
+    samples = 3 * (before.width * before.height + after.width * after.height)
+    return max(1, min(BatchSize.LARGEST, _BATCH_BYTES // (4 * samples)))
 
 
 class Chain:
@@ -82,7 +92,10 @@ class Chain:
         self.target = target
         self.device = device
         self.converter = Converter(self._home(), transfer)
-        self.batches = [BatchSize(batch) for _ in stages]
+        self.batches = [
+            BatchSize(batch, _most_frames(before, after))
+            for before, after in zip(self.formats, self.formats[1:], strict=False)
+        ]
         self.seconds: dict[str, float] = {}
         """Where the time of the computing thread went: waiting to read and to write, converting, each stage."""
 
@@ -249,9 +262,18 @@ class _Step:
         self.batch.measured(count, seconds)
         self.chain.spent(self.stage.name, started)
         pixels, mask = result if isinstance(result, tuple) else (result, None)
+        self._check_shape(pixels, count)
         return [
             converter.replaced(
                 held[position + n], pixels[n], None if mask is None else mask[n], self.stage.domain, self.after
             )
             for n in range(count)
         ]
+
+    def _check_shape(self, pixels: torch.Tensor, count: int) -> None:
+        # A stage that breaks its word is found here, not as a garbled picture.
+        wanted = (self.after.height, self.after.width)
+        if len(pixels) != count or (self.stage.domain != "chroma" and tuple(pixels.shape[2:]) != wanted):
+            raise RuntimeError(
+                f"stage {self.stage.name} returned {tuple(pixels.shape)} for {count} frames of {wanted[1]}x{wanted[0]}"
+            )

@@ -7,7 +7,7 @@ more than a few frames belongs in an `Analyzer`, whose findings become the plan:
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, NamedTuple, TypeVar
 
@@ -16,9 +16,11 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from restore.errors import OptionError
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
     import torch
 
-    from restore.frames import Domain, FrameBatch, Shot, VideoFormat
+    from restore.frames import Domain, Frame, FrameBatch, Planes, Shot, VideoFormat
 
 Values = Mapping[str, Any]
 """What the plan says of one shot for one stage: plain JSON values, edits already applied."""
@@ -198,3 +200,43 @@ class Stage(ABC, Generic[Options]):
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """The frames of a new film, as a timeline stage decided them."""
+
+    pts: npt.NDArray[np.int64]
+    """In the stage's output time base, strictly rising."""
+    rows: npt.NDArray[np.int32]
+    """(frames, columns): how each frame is made; only the stage knows what the columns mean, but the first is always
+    the source frame it begins with."""
+    last_duration: int
+    note: str = ""
+    """What was found, in words."""
+
+
+class TimelineStage(Stage[Options]):
+    """A stage that works on whole native frames, before any conversion, and decides which frames there are."""
+
+    @abstractmethod
+    def find(self, frames: Iterable[Frame], pts: Sequence[int], shots: Sequence[Shot], format: VideoFormat) -> Timeline:
+        """Watch the whole film once, in bounded memory, and decide.
+
+        `pts` are the frames' and, last, the end of the film; `format` is the source's.
+        """
+
+    @abstractmethod
+    def needs(self, row: npt.NDArray[np.int32]) -> range:
+        """Which source frames `compose` wants for a row."""
+
+    @abstractmethod
+    def compose(self, frames: Mapping[int, Frame], row: npt.NDArray[np.int32], format: VideoFormat) -> Planes:
+        """Make one frame. A pure function of what `needs` asked for."""
+
+    def open(self, device: Device, format: VideoFormat) -> None:
+        """Timeline stages work before the device comes in."""
+
+    def process(self, batch: FrameBatch, values: Values) -> torch.Tensor:
+        """Never called: see `compose`."""
+        raise NotImplementedError

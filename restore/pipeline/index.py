@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from typing import NamedTuple
@@ -46,6 +46,8 @@ class FrameIndex:
     decode_errors: int = 0
     seekable: bool = True
     """False where pts had to be mended: such a source is read from its beginning only."""
+    lost: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    """pts of pictures that are in the file but did not decode."""
 
     def __len__(self) -> int:
         return len(self.pts)
@@ -88,9 +90,9 @@ class FrameIndex:
         return [int(pts) for pts in self.pts[self.key]]
 
     def damaged(self) -> list[DamagedRange]:
-        """Runs of corrupt frames, and holes left by frames that did not decode.
+        """Runs of corrupt frames, and holes left by pictures that did not decode.
 
-        A hole in the pts is damage where the decoder also reported errors, or where it stands out from an otherwise
+        A hole in the pts is damage where a picture is known to be lost, or where it stands out from an otherwise
         constant rate (a demuxer skips what it cannot read without a word); at variable rate it is none.
         """
         ranges: list[DamagedRange] = []
@@ -102,19 +104,28 @@ class FrameIndex:
                     int(self.pts[first]) * self.time_base, stopped * self.time_base, int(stop - first), "corrupt"
                 )
             )
-        for place in self._holes():
-            start = (int(self.pts[place]) + self.step) * self.time_base
-            ranges.append(DamagedRange(start, int(self.pts[place + 1]) * self.time_base, 0, "missing"))
+        for start, end in self._holes():
+            ranges.append(DamagedRange(start * self.time_base, end * self.time_base, 0, "missing"))
         if self.decode_errors and not ranges:
-            end = self.end_pts * self.time_base
-            ranges.append(DamagedRange(end, end, 0, "missing"))
+            last = self.end_pts * self.time_base
+            ranges.append(DamagedRange(last, last, 0, "missing"))
         return sorted(ranges)
 
-    def _holes(self) -> list[int]:
-        """Frames after which some are missing."""
+    def _holes(self) -> list[tuple[int, int]]:
+        holes: set[tuple[int, int]] = set()
+        for place, pts in zip(np.searchsorted(self.pts, self.lost), self.lost, strict=True):
+            if place == 0:
+                holes.add((int(self.lost.min()), int(self.pts[0])))
+            elif place == len(self.pts):
+                holes.add((self.end_pts, max(int(self.lost.max()) + self.step, self.end_pts)))
+            elif self.pts[place] - self.pts[place - 1] > 1.5 * self.step and self.pts[place] != pts:
+                holes.add((int(self.pts[place - 1]) + self.step, int(self.pts[place])))
+        holes.update((int(self.pts[place]) + self.step, int(self.pts[place + 1])) for place in self._breaks())
+        return sorted(holes)
+
+    def _breaks(self) -> list[int]:
+        """Frames after which an otherwise constant rate pauses."""
         steps = np.diff(self.pts)
-        if self.decode_errors:
-            return [int(place) for place in np.flatnonzero(steps > 1.5 * self.step)]
         uneven = int((np.abs(steps - self.step) > 1).sum())
         constant = len(steps) >= 25 and uneven <= max(1, len(steps) // 50)
         return [int(place) for place in np.flatnonzero(steps > 2.5 * self.step)] if constant else []
@@ -124,7 +135,7 @@ class FrameIndex:
         part = path.with_suffix(".part")
         with part.open("wb") as file:
             np.savez_compressed(
-                file, pts=self.pts, corrupt=self.corrupt, key=self.key,
+                file, pts=self.pts, corrupt=self.corrupt, key=self.key, lost=self.lost,
                 facts=np.array(
                     [self.time_base.numerator, self.time_base.denominator, self.frame_rate.numerator,
                      self.frame_rate.denominator, self.last_duration, self.decode_errors, self.seekable],
@@ -143,7 +154,15 @@ class FrameIndex:
                 facts = [int(number) for number in stored["facts"]]
                 base, rate = Fraction(facts[0], facts[1]), Fraction(facts[2], facts[3])
                 return cls(
-                    stored["pts"], stored["corrupt"], stored["key"], base, rate, facts[4], facts[5], bool(facts[6])
+                    stored["pts"],
+                    stored["corrupt"],
+                    stored["key"],
+                    base,
+                    rate,
+                    facts[4],
+                    facts[5],
+                    bool(facts[6]),
+                    stored["lost"],
                 )
         except (
             OSError,

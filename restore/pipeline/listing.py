@@ -34,6 +34,7 @@ class _Listing:
         self.cuts: set[int] = set()
         self.last_duration = 0
         self.earlier_errors = 0
+        self.earlier_lost: list[int] = []
 
     def add(self, frame: Frame) -> None:
         self.pts.append(frame.pts)
@@ -47,11 +48,13 @@ class _Listing:
             np.array(self.pts, dtype=np.int64), np.frombuffer(bytes(self.corrupt), bool),
             np.frombuffer(bytes(self.key), bool), format.time_base, format.frame_rate, self.last_duration,
             self.earlier_errors + self.source.decode_errors, not self.source.mended,
+            np.array(sorted({*self.earlier_lost, *self.source.lost}), dtype=np.int64),
         )  # fmt: skip
 
     @property
     def damaged(self) -> bool:
-        return bool(self.earlier_errors + self.source.decode_errors) or any(self.corrupt)
+        errors = self.earlier_errors + self.source.decode_errors
+        return bool(errors or self.earlier_lost or self.source.lost) or any(self.corrupt)
 
     def resume(self, partial: Path) -> int:
         """Take up a partial list; returns the frame to read on from."""
@@ -67,6 +70,7 @@ class _Listing:
         self.corrupt, self.key = bytearray(index.corrupt.tobytes()), bytearray(index.key.tobytes())
         self.cuts = set(cuts)
         self.earlier_errors, self.last_duration = index.decode_errors, index.last_duration
+        self.earlier_lost = index.lost.tolist()
         self.source.use_index(index.key_pts(), True)
         return len(index) - LOOKBACK
 
@@ -86,6 +90,7 @@ def list_frames(source: Source, plan: Plan, meter: Meter, check: Callable[[], No
     missing pictures depends on its threads. Raises SourceError if nothing decodes.
     """
     partial = plan.folder / "partial.npz"
+    source.watched = True
     listing = _run(source, partial, meter, check)
     if listing.damaged and source.threads != 1:
         source.threads = 1

@@ -16,13 +16,14 @@ from restore.media.options import InputOptions
 from restore.media.picture_output import PictureOutput
 from restore.media.source import Source
 from restore.pipeline.chain import Chain
-from restore.pipeline.contract import Device, Stage, Values
+from restore.pipeline.contract import Device, Stage, Timeline, Values
 from restore.pipeline.index import FrameIndex
+from restore.pipeline.job import disk_errors
 from restore.pipeline.journal import Entry
 from restore.pipeline.prefetch import Drain
 from restore.pipeline.reader import FrameReader
 from restore.pipeline.segments import Segment
-from restore.pipeline.timeline import Timeline, TimelineSource, split_stages
+from restore.pipeline.timeline import TimelineSource, split_stages
 
 
 @dataclass(frozen=True)
@@ -113,7 +114,7 @@ class SegmentRenderer:
         """Render and write one segment; returns its line for the journal. Raises whatever went wrong."""
         started = time.perf_counter()
         segment = work.segment
-        with self._sink(work) as sink:
+        with disk_errors(work.path.parent), self._sink(work) as sink:
             with Drain(sink.write, depth=4) as drain:
                 for shot, values in work.shots:
                     core = range(max(segment.start, shot.start), min(segment.end, shot.end))

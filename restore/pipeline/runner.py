@@ -23,6 +23,7 @@ from restore.media.picture_output import PictureOutput
 from restore.media.verify import verify
 from restore.pipeline.analyse import Analysis, stage_facts
 from restore.pipeline.chain import Chain
+from restore.pipeline.contract import Timeline
 from restore.pipeline.index import DamagedRange, FrameIndex
 from restore.pipeline.job import Job, disk_errors
 from restore.pipeline.journal import Journal
@@ -33,7 +34,7 @@ from restore.pipeline.reader import FrameReader
 from restore.pipeline.render import Engine, RenderTask, Work
 from restore.pipeline.segments import Segment, clip_segments, cut_segments, digest
 from restore.pipeline.setup import Setup, check_existing, check_space
-from restore.pipeline.timeline import Timeline, split_stages
+from restore.pipeline.timeline import cuts_of, index_of, load_timeline, save_timeline, split_stages
 
 
 @dataclass(frozen=True)
@@ -84,19 +85,20 @@ class Runner:
             source={"path": str(Path(request.source).absolute()), "identity": setup.identity},
             output=str(request.output.absolute()),
             recipe=request.recipe,
+            encoder_threads=setup.film.threads if setup.film else None,
             device={"type": setup.device.torch_device.type, "precision": setup.device.precision},
         )
         listed = self._list(job)
         damaged = tuple(listed.damaged())
         job.update_manifest(damaged=[found.as_json() for found in damaged])
         timeline = self._timeline(job, listed, edits)
-        index = timeline.index(listed, setup.formats[1]) if timeline else listed
+        index = index_of(timeline, listed, setup.formats[1]) if timeline else listed
         first, stop = self._span(index)
         task = RenderTask(
             request.source, request.input, request.stages, setup.device, setup.transfer, request.batch, setup.output,
             index, self._decoder_threads(listed), first, (timeline, listed) if timeline else None,
         )  # fmt: skip
-        cuts = timeline.cuts(job.plan.cuts()) if timeline else job.plan.cuts()
+        cuts = cuts_of(timeline, job.plan.cuts()) if timeline else job.plan.cuts()
         shots = job.plan.shots(cuts, index, edits)
         values = self._analyse(job, task, edits, [s for s in shots if s.start < stop and s.end > first])
         segments = cut_segments(shots)
@@ -136,7 +138,7 @@ class Runner:
         path = job.plan.folder / "timeline.npz"
         shots = job.plan.shots(job.plan.cuts(), listed, edits)
         signature = digest({"stage": stage_facts([stage]), "cuts": [shot.start for shot in shots]})
-        known = Timeline.load(path, signature)
+        known = load_timeline(path, signature)
         if known is not None:
             return known
         meter = Meter("analyse", len(listed), self.on_progress)
@@ -144,11 +146,12 @@ class Runner:
             source.threads = self._decoder_threads(listed)
             reader = FrameReader(source, listed)
             try:
-                found = stage.find(self._watched(reader, listed, meter), listed, shots, source.format)
+                pts = [*(int(time) for time in listed.pts), listed.end_pts]
+                found = stage.find(self._watched(reader, listed, meter), pts, shots, source.format)
             finally:
                 reader.close()
         meter.finish()
-        found.save(path, signature)
+        save_timeline(found, path, signature)
         return found
 
     def _watched(self, reader: FrameReader, listed: FrameIndex, meter: Meter) -> Iterator[Frame]:
@@ -177,7 +180,7 @@ class Runner:
                 raise PlanError(f"edits.json: no stage {change.stage!r} in this job; it has {', '.join(sorted(names))}")
 
     def _decoder_threads(self, index: FrameIndex) -> int:
-        return 1 if index.decode_errors or bool(index.corrupt.any()) else 0
+        return 1 if index.decode_errors or len(index.lost) or bool(index.corrupt.any()) else 0
 
     def _analyse(
         self, job: Job, task: RenderTask, edits: Edits, shots: Sequence[Shot]

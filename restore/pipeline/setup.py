@@ -20,9 +20,8 @@ from restore.media.picture_output import PictureOutput, is_picture_output, pictu
 from restore.media.probe import SourceInfo, StreamInfo
 from restore.media.sequence_files import NumberedNames, is_sequence, list_sequence
 from restore.media.streams import check_streams
-from restore.pipeline.contract import Device, Stage
+from restore.pipeline.contract import Device, Stage, TimelineStage
 from restore.pipeline.job import Job, default_folder
-from restore.pipeline.timeline import TimelineStage
 from restore.times import parse_time
 
 
@@ -90,6 +89,7 @@ def prepare(request: Request, choose: Callable[[int, bool], Device]) -> Setup:
         stage.check(formats[-1])
         formats.append(stage.output_format(formats[-1]))
     _check_output(request)
+    folder = request.work_dir or default_folder(request.output)
     audio = tuple(Path(name) for name in ([request.input.audio] if request.input.audio else []))
     copied: tuple[StreamInfo, ...] = ()
     output: EncoderSettings | PictureOutput
@@ -97,16 +97,23 @@ def prepare(request: Request, choose: Callable[[int, bool], Device]) -> Setup:
         output = picture_output(request.output, formats[-1], info, request.input, request.options)
     else:
         hdr = (info.mastering_display, info.content_light)
-        output = encoder_settings(request.output, formats[-1], request.options, hdr)
+        output = encoder_settings(request.output, formats[-1], _same_threads(request.options, folder), hdr)
         copied = check_streams(info, output.container, request.options, audio)
     _check_matrix(formats, output.format)
     device = choose(info.format.pixel.depth, request.options.master)
-    folder = request.work_dir or default_folder(request.output)
     setup = Setup(
         request, info, identity(request.source, request.input), device, tuple(formats), output, copied, audio, folder
     )  # fmt: skip
     check_existing(setup, Job(folder))
     return setup
+
+
+def _same_threads(options: OutputOptions, folder: Path) -> OutputOptions:
+    """A job goes on with the encoder threads it began with, also on a machine with other cores."""
+    began = Job(folder).manifest.get("encoder_threads")
+    if options.threads is not None or not isinstance(began, int):
+        return options
+    return options.model_copy(update={"threads": began})
 
 
 def _check_matrix(formats: Sequence[VideoFormat], target: VideoFormat) -> None:

@@ -7,97 +7,58 @@ just that. They come first in a recipe. To everything behind them, the new film 
 from __future__ import annotations
 
 import os
-from abc import abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from fractions import Fraction
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Self
 from zipfile import BadZipFile
 
 import numpy as np
-import numpy.typing as npt
-import torch
 
 from restore.errors import PlanError
-from restore.frames import Frame, FrameBatch, Planes, Shot, VideoFormat
+from restore.frames import Frame, VideoFormat
 from restore.media.source import Source
-from restore.pipeline.contract import Device, Options, Stage, Values
+from restore.pipeline.contract import Stage, Timeline, TimelineStage
 from restore.pipeline.index import FrameIndex
 from restore.pipeline.reader import FrameReader
 
 
-@dataclass(frozen=True)
-class Timeline:
-    """The frames of the new film."""
+def index_of(timeline: Timeline, source: FrameIndex, format: VideoFormat) -> FrameIndex:
+    """The new film's list of frames. A frame is corrupt if the source frame it begins with is."""
+    count = len(timeline.pts)
+    return FrameIndex(
+        timeline.pts, source.corrupt[timeline.rows[:, 0]], np.ones(count, bool), format.time_base, format.frame_rate,
+        timeline.last_duration,
+    )  # fmt: skip
 
-    pts: npt.NDArray[np.int64]
-    """In the stage's output time base, strictly rising."""
-    rows: npt.NDArray[np.int32]
-    """(frames, columns): how each frame is made; only the stage knows what the columns mean, but the first is always
-    the source frame it begins with."""
-    last_duration: int
-    note: str = ""
-    """What was found, in words."""
 
-    def index(self, source: FrameIndex, format: VideoFormat) -> FrameIndex:
-        """The new film's list of frames. A frame is corrupt if the source frame it begins with is."""
-        count = len(self.pts)
-        return FrameIndex(
-            self.pts, source.corrupt[self.rows[:, 0]], np.ones(count, bool), format.time_base, format.frame_rate,
-            self.last_duration, source.decode_errors, seekable=True,
+def cuts_of(timeline: Timeline, source_cuts: Iterable[int]) -> list[int]:
+    """First frames of shots in the new film, from those in the source."""
+    found = np.searchsorted(timeline.rows[:, 0], sorted(source_cuts), side="left")
+    return sorted({int(cut) for cut in found if 0 < cut < len(timeline.pts)})
+
+
+def save_timeline(timeline: Timeline, path: Path, signature: str) -> None:
+    """Write atomically; `signature` says what it was found from."""
+    part = path.with_suffix(".part")
+    with part.open("wb") as file:
+        np.savez_compressed(
+            file, pts=timeline.pts, rows=timeline.rows, last_duration=np.int64(timeline.last_duration),
+            note=np.array(timeline.note), signature=np.array(signature),
         )  # fmt: skip
-
-    def cuts(self, source_cuts: Iterable[int]) -> list[int]:
-        """First frames of shots in the new film, from those in the source."""
-        found = np.searchsorted(self.rows[:, 0], sorted(source_cuts), side="left")
-        return sorted({int(cut) for cut in found if 0 < cut < len(self.pts)})
-
-    def save(self, path: Path, signature: str) -> None:
-        """Write atomically; `signature` says what it was found from."""
-        part = path.with_suffix(".part")
-        with part.open("wb") as file:
-            np.savez_compressed(
-                file, pts=self.pts, rows=self.rows, last_duration=np.int64(self.last_duration),
-                note=np.array(self.note), signature=np.array(signature),
-            )  # fmt: skip
-        os.replace(part, path)
-
-    @classmethod
-    def load(cls, path: Path, signature: str) -> Timeline | None:
-        """What `save` wrote; None if there is nothing, or it was found from something else. Raises PlanError."""
-        if not path.exists():
-            return None
-        try:
-            with np.load(path, allow_pickle=False) as stored:
-                if str(stored["signature"]) != signature:
-                    return None
-                return cls(stored["pts"], stored["rows"], int(stored["last_duration"]), str(stored["note"]))
-        except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
-            raise PlanError(f"{path}: not a timeline ({error}); delete it and run again") from None
+    os.replace(part, path)
 
 
-class TimelineStage(Stage[Options]):
-    """A stage that works on whole native frames, before any conversion, and decides which frames there are."""
-
-    @abstractmethod
-    def find(self, frames: Iterable[Frame], index: FrameIndex, shots: Sequence[Shot], format: VideoFormat) -> Timeline:
-        """Watch the whole film once, in bounded memory, and decide. `format` is the source's."""
-
-    @abstractmethod
-    def needs(self, row: npt.NDArray[np.int32]) -> range:
-        """Which source frames `compose` wants for a row."""
-
-    @abstractmethod
-    def compose(self, frames: Mapping[int, Frame], row: npt.NDArray[np.int32], format: VideoFormat) -> Planes:
-        """Make one frame. A pure function of what `needs` asked for."""
-
-    def open(self, device: Device, format: VideoFormat) -> None:
-        """Timeline stages work before the device comes in."""
-
-    def process(self, batch: FrameBatch, values: Values) -> torch.Tensor:
-        """Never called: see `compose`."""
-        raise NotImplementedError
+def load_timeline(path: Path, signature: str) -> Timeline | None:
+    """What `save_timeline` wrote; None if there is nothing, or it was found from something else. Raises PlanError."""
+    if not path.exists():
+        return None
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            if str(stored["signature"]) != signature:
+                return None
+            return Timeline(stored["pts"], stored["rows"], int(stored["last_duration"]), str(stored["note"]))
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
+        raise PlanError(f"{path}: not a timeline ({error}); delete it and run again") from None
 
 
 class TimelineSource:
@@ -110,6 +71,8 @@ class TimelineSource:
         self.format = stage.output_format(source.format)
         self.decode_errors = 0
         self.mended = False
+        self.watched = False
+        self.lost: Sequence[int] = ()  # the listing, which watches, reads the source itself
         self.threads = source.threads
 
     def frames(self, start_pts: int | None = None) -> Iterator[Frame]:
@@ -149,10 +112,3 @@ def split_stages(stages: Sequence[Stage[Any]]) -> tuple[TimelineStage[Any] | Non
     if stages and isinstance(stages[0], TimelineStage):
         return stages[0], tuple(stages[1:])
     return None, tuple(stages)
-
-
-def finer(format: VideoFormat, parts: int, rate: Fraction) -> VideoFormat:
-    """The same format in a time base `parts` times finer, at another nominal rate."""
-    return VideoFormat(
-        format.width, format.height, format.pixel, format.color, format.time_base / parts, rate, format.sample_aspect
-    )

@@ -72,7 +72,7 @@ def test_a_killed_worker_costs_its_segment(tmp_path: Path, source: Path) -> None
 
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds its workers through /proc")
 def test_a_segment_that_kills_every_worker_is_named(tmp_path: Path, source: Path) -> None:
-    with pytest.raises(EngineError, match="frames 0 to .* workers died"):
+    with pytest.raises(EngineError, match=r"frames 0 to .* workers died"):
         restore.run(source, tmp_path / "out.mkv", recipe("ffv1"), engine=LocalEngine(1), on_progress=killer(99))
     assert not (tmp_path / "out.mkv").exists()
 

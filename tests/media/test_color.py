@@ -21,6 +21,8 @@ KR_KB = {
     "bt709": (0.2126, 0.0722), "smpte170m": (0.299, 0.114), "bt470bg": (0.299, 0.114), "fcc": (0.30, 0.11),
     "smpte240m": (0.212, 0.087), "bt2020nc": (0.2627, 0.0593),
 }  # fmt: skip
+Floats = npt.NDArray[np.float64]
+Samples = npt.NDArray[np.generic]
 RANGES = ("limited", "full")
 DEPTHS = (8, 9, 10, 12, 14, 16)
 SHIFTS = {"444": (0, 0), "422": (1, 0), "420": (1, 1), "411": (2, 0), "440": (0, 1), "410": (2, 2)}
@@ -31,7 +33,11 @@ pixels = st.builds(
     st.sampled_from(["yuv", "gray", "rgb"]),
     st.sampled_from(DEPTHS),
 ).flatmap(
-    lambda p: st.sampled_from(list(SHIFTS.values())).map(lambda s: PixelFormat("yuv", p.depth, s)) if p.model == "yuv" else st.just(p)
+    lambda p: (
+        st.sampled_from(list(SHIFTS.values())).map(lambda s: PixelFormat("yuv", p.depth, s))
+        if p.model == "yuv"
+        else st.just(p)
+    )
 )  # fmt: skip
 colors = st.builds(
     lambda matrix, value_range, site: ColorInfo("bt709", "bt709", matrix, value_range, site),
@@ -49,20 +55,20 @@ def bounds(pixel: PixelFormat, value_range: str, chroma: bool) -> tuple[float, f
     return 16 * unit, (240 if chroma else 235) * unit
 
 
-def waves(height: int, width: int, channel: int, y: npt.NDArray[np.float64], x: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:  # fmt: skip
+def waves(height: int, width: int, channel: int, y: Floats, x: Floats) -> Floats:
     """A smooth R', G' or B' in [0.1, 0.9], at any position."""
     phase = channel * 1.3
     return 0.5 + 0.4 * np.sin(2 * np.pi * x / width + phase) * np.cos(2 * np.pi * y / height - phase)
 
 
-def h273(rgb: npt.NDArray[np.float64], matrix: str) -> npt.NDArray[np.float64]:
+def h273(rgb: Floats, matrix: str) -> Floats:
     """Equations 38 to 43: (3, h, w) R'G'B' to Y'CbCr."""
     kr, kb = KR_KB[matrix]
     luma = kr * rgb[0] + (1 - kr - kb) * rgb[1] + kb * rgb[2]
     return np.stack((luma, 0.5 * (rgb[2] - luma) / (1 - kb), 0.5 * (rgb[0] - luma) / (1 - kr)))
 
 
-def stored(values: npt.NDArray[np.float64], pixel: PixelFormat, value_range: str, chroma: bool) -> npt.NDArray[np.generic]:  # fmt: skip
+def stored(values: Floats, pixel: PixelFormat, value_range: str, chroma: bool) -> Samples:
     """Equations 32 to 37: nominal values to code values."""
     unit = 2.0 ** (pixel.depth - 8)
     if value_range == "full":
@@ -72,13 +78,13 @@ def stored(values: npt.NDArray[np.float64], pixel: PixelFormat, value_range: str
     return np.clip(np.round(numbers), 0, 2**pixel.depth - 1).astype(pixel.dtype)
 
 
-def positions(count: int, shift: int, cosited: bool) -> npt.NDArray[np.float64]:
+def positions(count: int, shift: int, cosited: bool) -> Floats:
     """Where chroma samples lie, in luma samples."""
     size = 1 << shift
     return np.arange(count) * size + (0.0 if cosited else (size - 1) / 2)
 
 
-def reference(pixel: PixelFormat, color: ColorInfo, height: int, width: int) -> tuple[npt.NDArray[np.float64], tuple[npt.NDArray[np.generic], ...]]:  # fmt: skip
+def reference(pixel: PixelFormat, color: ColorInfo, height: int, width: int) -> tuple[Floats, tuple[Samples, ...]]:
     """A smooth picture as R'G'B', and as the planes a perfect encoder would store."""
     y, x = np.mgrid[0:height, 0:width].astype(np.float64)
     rgb = np.stack([waves(height, width, c, y, x) for c in range(3)])
@@ -97,7 +103,7 @@ def reference(pixel: PixelFormat, color: ColorInfo, height: int, width: int) -> 
     )
 
 
-def as_tensors(planes: tuple[npt.NDArray[np.generic], ...]) -> tuple[torch.Tensor, ...]:
+def as_tensors(planes: tuple[Samples, ...]) -> tuple[torch.Tensor, ...]:
     return tuple(torch.from_numpy(plane).unsqueeze(0) for plane in planes)
 
 
@@ -172,9 +178,12 @@ def test_as_swscale_does(name: str, matrix: str, space: int, value_range: str, c
     target = PixelFormat("rgb", pixel.depth)
     frame = to_frame(planes, pixel, 64, 48)
     theirs = to_planes(
-        frame.reformat(format=target.name, src_colorspace=space, dst_colorspace=space, src_color_range=code, dst_color_range=2),
-        target, target.name,
-    )  # fmt: skip
+        frame.reformat(
+            format=target.name, src_colorspace=space, dst_colorspace=space, src_color_range=code, dst_color_range=2
+        ),
+        target,
+        target.name,
+    )
     ours = from_rgb(to_rgb(as_tensors(planes), pixel, color), target, ColorInfo(matrix="gbr", range="full"))
     for mine, plane in zip(ours, theirs, strict=True):
         # swscale computes in integers: a little over half a per cent off at worst.

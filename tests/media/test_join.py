@@ -1,4 +1,4 @@
-"""Segments joined without encoding again: every frame, its time, its pixels, from the start and from every key frame."""
+"""Segments joined without encoding again: every frame, its time, its pixels, from the start and every key frame."""
 
 from __future__ import annotations
 

@@ -254,11 +254,11 @@ def test_cover_art_stays(make_film: MakeFilm, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "facts, before, after, words",
     [
-        ({"sounds": [Sound("flac", language="fre")]}, ".mkv", ".mov", "mov cannot hold stream #1 audio flac fre: name the output .mkv, or leave it out with --skip-stream 1"),
+        ({"sounds": [Sound("flac", language="fre")]}, ".mkv", ".mov", "mov cannot hold stream #1 audio flac fre: name the output .mkv, or leave it out with --skip-stream 1"),  # noqa: E501
         ({"sounds": [Sound("aac")]}, ".mp4", ".webm", "webm cannot hold stream #1 audio aac"),
-        ({"subtitles": [("eng", 0, 0.2, "Hi")]}, ".mkv", ".mp4", "mp4 cannot hold stream #1 subtitle subrip eng: name the output .mkv"),
-        ({"subtitles": [("eng", 0, 0.2, "Hi")]}, ".mp4", ".mkv", "matroska cannot hold stream #1 subtitle mov_text eng: leave it out with --skip-stream 1"),
-        ({"attachments": [("a.ttf", "font/ttf", b"x")]}, ".mkv", ".mp4", "mp4 cannot hold stream #1 attachment font/ttf: name the output .mkv"),
+        ({"subtitles": [("eng", 0, 0.2, "Hi")]}, ".mkv", ".mp4", "mp4 cannot hold stream #1 subtitle subrip eng: name the output .mkv"),  # noqa: E501
+        ({"subtitles": [("eng", 0, 0.2, "Hi")]}, ".mp4", ".mkv", "matroska cannot hold stream #1 subtitle mov_text eng: leave it out with --skip-stream 1"),  # noqa: E501
+        ({"attachments": [("a.ttf", "font/ttf", b"x")]}, ".mkv", ".mp4", "mp4 cannot hold stream #1 attachment font/ttf: name the output .mkv"),  # noqa: E501
     ],
 )  # fmt: skip
 def test_what_the_container_cannot_hold_is_named(

@@ -31,7 +31,9 @@ def format_of(pixel: str, size: tuple[int, int] = (64, 48)) -> VideoFormat:
     return VideoFormat(*size, parsed, color, Fraction(1, 25), Fraction(25))
 
 
-@pytest.mark.parametrize("pixel", ["yuv420p", "yuv422p10le", "yuv444p12le", "bgr0", "gbrp16le", "gray", "gray16le", "yuv420p16le"])  # fmt: skip
+@pytest.mark.parametrize(
+    "pixel", ["yuv420p", "yuv422p10le", "yuv444p12le", "bgr0", "gbrp16le", "gray", "gray16le", "yuv420p16le"]
+)
 def test_a_master_is_lossless_intra_and_checked(make_film: MakeFilm, pixel: str) -> None:
     source = make_film("reel.mkv", codec="ffv1", pix_fmt=pixel, frames=6)
     result = source.with_name("master.mkv")
@@ -144,13 +146,13 @@ def test_what_cannot_be_is_refused_with_a_way_out(
         ("a.mp4", "gray", {}, "libx264", "yuv420p"), ("a.mp4", "gray10le", {}, "libx265", "yuv420p10le"),
         ("a.mp4", "gbrp", {}, "libx264", "yuv444p"), ("a.mp4", "gbrp10le", {}, "libx265", "yuv444p10le"),
         ("a.mkv", "yuv411p", {}, "libx264", "yuv422p"), ("a.mkv", "yuv410p", {}, "libx264", "yuv420p"),
-        ("a.mkv", "gbrp", {"master": True}, "ffv1", "bgr0"), ("a.mkv", "gbrp16le", {"master": True}, "ffv1", "gbrp16le"),
+        ("a.mkv", "gbrp", {"master": True}, "ffv1", "bgr0"), ("a.mkv", "gbrp16le", {"master": True}, "ffv1", "gbrp16le"),  # noqa: E501
         ("a.mkv", "gray", {"master": True}, "ffv1", "gray"), ("a.mkv", "yuv411p", {"master": True}, "ffv1", "yuv411p"),
         ("a.mkv", "yuva444p10le", {"master": True}, "ffv1", "yuva444p10le"),
         ("a.mkv", "yuv420p", {"codec": "ffv1"}, "ffv1", "yuv420p"),
         ("a.mov", "yuv420p", {"codec": "prores"}, "prores_ks", "yuv422p10le"),
         ("a.mov", "yuva444p10le", {"codec": "prores"}, "prores_ks", "yuva444p10le"),
-        ("a.mp4", "yuv420p", {"codec": "libx265"}, "libx265", "yuv420p"), ("a.mp4", "yuv420p", {"codec": "hevc"}, "libx265", "yuv420p"),
+        ("a.mp4", "yuv420p", {"codec": "libx265"}, "libx265", "yuv420p"), ("a.mp4", "yuv420p", {"codec": "hevc"}, "libx265", "yuv420p"),  # noqa: E501
         ("a.mp4", "yuv444p16le", {"pix_fmt": "yuv420p"}, "libx264", "yuv420p"),
     ],
 )  # fmt: skip

@@ -151,7 +151,7 @@ def test_untouched_planes_are_copied(make_film: MakeFilm) -> None:
     """No stage, no conversion: the same samples, whatever the tags, even those no conversion knows."""
     for number, (name, tags) in enumerate(
         [("yuv420p", (2, 2, 2, 0)), ("yuv422p10le", (9, 16, 9, 1)), ("bgr0", (1, 13, 0, 2)), ("gray", (2, 2, 2, 0)),
-         ("yuv420p16le", (1, 1, 1, 2)), ("yuv444p12le", (1, 1, 1, 1)), ("gbrp12le", (1, 1, 0, 2)), ("yuv411p", (6, 6, 6, 1))]
+         ("yuv420p16le", (1, 1, 1, 2)), ("yuv444p12le", (1, 1, 1, 1)), ("gbrp12le", (1, 1, 0, 2)), ("yuv411p", (6, 6, 6, 1))]  # noqa: E501
     ):  # fmt: skip
         pixel, _ = planar_format(name)
         source = make_film(f"reel{number}.mkv", codec="ffv1", pix_fmt=name, tags=tags, frames=3)

@@ -158,3 +158,11 @@ def test_a_torn_journal(tmp_path: Path) -> None:
     assert list(Journal(journal.path).entries) == ["a", "c"]
     journal.path.write_bytes(b'null\n[]\n{"forget": 3}\n\xff\n' + text)
     assert list(Journal(journal.path).entries) == ["a", "b", "c"]
+
+
+def test_encoder_threads_are_the_jobs(tmp_path: Path) -> None:
+    source = write_film(tmp_path / "reel.mkv", 8)
+    recipe = Recipe.of("upscale", strength=0)
+    restore.run(source, tmp_path / "out.mkv", Recipe(recipe.stages, output=OutputOptions(threads=3)))
+    again = restore.run(source, tmp_path / "out.mkv", recipe)
+    assert again.unchanged, "another number of threads would have rendered everything again"

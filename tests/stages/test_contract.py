@@ -16,13 +16,17 @@ from material.stages import STAGES, AmountOptions
 from restore.frames import Frame, PixelFormat, VideoFormat
 from restore.pipeline.contract import Stage
 from restore.pipeline.picture import Converter
+from restore.pipeline.timeline import TimelineStage
 from restore.stages import build_stage, stage_names
 
 COVERED = {"upscale"}
 
 
 def test_every_stage_keeps_the_contract() -> None:
-    assert set(stage_names()) == COVERED, "write a class below for the new stage"
+    """Stages that change which frames there are keep another one; their tests are beside this."""
+    stages = [build_stage(name) for name in stage_names()]
+    pictures = {stage.name for stage in stages if not isinstance(stage, TimelineStage)}
+    assert pictures == COVERED, "write a class below for the new stage"
 
 
 class TestTestStages(StageContract):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -11,8 +12,7 @@ import numpy.typing as npt
 import torch
 
 from restore.frames import Frame, Planes, Shot, VideoFormat
-from restore.pipeline.index import FrameIndex
-from restore.pipeline.timeline import Timeline, TimelineStage, finer
+from restore.pipeline.contract import Timeline, TimelineStage
 from restore.stages.deinterlace.analysis import (
     PARTS,
     How,
@@ -41,9 +41,9 @@ class Deinterlace(TimelineStage[DeinterlaceOptions]):
     def output_format(self, format: VideoFormat) -> VideoFormat:
         """A finer time base; twice the nominal rate if every field becomes a frame."""
         rate = format.frame_rate * (2 if self.options.rate == "field" else 1)
-        return finer(format, PARTS, Fraction(rate))
+        return replace(format, time_base=format.time_base / PARTS, frame_rate=Fraction(rate))
 
-    def find(self, frames: Iterable[Frame], index: FrameIndex, shots: Sequence[Shot], format: VideoFormat) -> Timeline:
+    def find(self, frames: Iterable[Frame], pts: Sequence[int], shots: Sequence[Shot], format: VideoFormat) -> Timeline:
         """See `TimelineStage.find`."""
         measured = measure(frames, shots, format)
         asked = self.options.field_order
@@ -52,23 +52,22 @@ class Deinterlace(TimelineStage[DeinterlaceOptions]):
         kinds: Counter[str] = Counter()
         for fields in measured:
             shot = fields.shot
-            pts = [int(time) for time in index.pts[shot.start : shot.end]]
-            end = int(index.pts[shot.end]) if shot.end < len(index) else index.end_pts
+            own, end = pts[shot.start : shot.end], pts[shot.end]
             kind = self._kind(fields, top_first)
             kinds[kind] += len(shot)
             if kind == "telecine":
-                rows += film_rows(fields, top_first, pts, end)
+                rows += film_rows(fields, top_first, own, end)
             elif kind == "interlaced":
-                rows += field_rows(shot, top_first, self.options.rate == "field", pts, end)
+                rows += field_rows(shot, top_first, self.options.rate == "field", own, end)
             else:
-                rows += woven_rows(shot, pts)
+                rows += woven_rows(shot, own)
         table = np.array([row for _, row in rows], dtype=np.int32)
         table[:, 1] += _TOP_FIRST * top_first
         times = np.array([time for time, _ in rows], dtype=np.int64)
         found = ", ".join(f"{count} frames {kind}" for kind, count in kinds.most_common())
         first = "top" if top_first else "bottom"
-        note = f"deinterlace: {found}; {first} field first; {len(index)} frames became {len(rows)}"
-        return Timeline(times, table, PARTS * index.end_pts - int(times[-1]), note)
+        note = f"deinterlace: {found}; {first} field first; {len(pts) - 1} frames became {len(rows)}"
+        return Timeline(times, table, PARTS * pts[-1] - int(times[-1]), note)
 
     def _kind(self, fields: ShotFields, top_first: bool) -> str:
         forced = {"deinterlace": "interlaced", "telecine": "telecine", "weave": "progressive"}.get(self.options.mode)
