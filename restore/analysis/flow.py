@@ -27,7 +27,7 @@ def reduction(height: int, width: int) -> int:
 
 
 def reduced_luma(luma: Plane, factor: int) -> Small:
-    """Luma as `Flow` wants it: 8 bits, a `factor`th of the size, without what is smaller than some pixels (dirt)."""
+    """Luma as `flow_between` wants it: 8 bits, a `factor`th of the size, without what is a few pixels small (dirt)."""
     height, width = luma.shape
     size = (max(1, width // factor), max(1, height // factor))
     small = cv2.resize(luma, size, interpolation=cv2.INTER_AREA) if factor > 1 else luma
@@ -35,21 +35,26 @@ def reduced_luma(luma: Plane, factor: int) -> Small:
     return np.asarray(cv2.medianBlur(eight, 5), np.uint8)
 
 
-class Flow:
-    """Finds flow between two reduced pictures. Deterministic: nothing is remembered from pair to pair."""
+def luma_of(rgb: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """(N, H, W) of (N, 3, H, W), BT.709's weights; the same to the bit whatever N is."""
+    red, green, blue = (rgb[:, channel] for channel in range(3))
+    weighted = red * np.float32(0.2126) + green * np.float32(0.7152) + blue * np.float32(0.0722)
+    return np.asarray(weighted, np.float32)
 
-    SMALLEST = 24
-    """Below this side DIS has no pyramid to search; such pictures are taken to stand still."""
 
-    def __init__(self) -> None:
-        self._dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
-        self._dis.setUseSpatialPropagation(True)
+SMALLEST = 24
+"""Below this side DIS has no pyramid to search; such pictures are taken to stand still."""
 
-    def between(self, here: Small, there: Small) -> Field:
-        """(h, w, 2): where in `there` lies what is in `here`, in pixels of these reduced pictures."""
-        if min(here.shape) < self.SMALLEST:
-            return np.zeros((*here.shape, 2), np.float32)
-        return np.asarray(self._dis.calc(here, there, None), np.float32)
+
+def flow_between(here: Small, there: Small) -> Field:
+    """(h, w, 2): where in `there` lies what is in `here`, in pixels of these reduced pictures.
+
+    A searcher is made for each pair: one that has worked before gives other flow in the last digits.
+    """
+    if min(here.shape) < SMALLEST:
+        return np.zeros((*here.shape, 2), np.float32)
+    searcher = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
+    return np.asarray(searcher.calc(here, there, None), np.float32)
 
 
 def enlarged(field: Field, height: int, width: int) -> Field:

@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from restore.analysis.flow import Plane
+from restore.analysis.flow import Plane, luma_of
 from restore.analysis.ridges import Floats, Ridge, ridges, strips
 from restore.frames import FrameBatch, Shot, VideoFormat
 from restore.pipeline.contract import Analyzer
 from restore.stages.dedust.detect import Mask
-from restore.stages.dedust.scratches import LUMA, Line
+from restore.stages.dedust.scratches import Line
 
 STRIPS = 16
 _SCENE_STRIPS = 48
@@ -100,8 +100,8 @@ class ScratchAnalyzer(Analyzer):
 
     def add(self, batch: FrameBatch) -> None:
         """Look for lines in one frame and hang them to those of the frame before."""
-        luma = np.einsum("chw,c->hw", batch.pixels[batch.core][0].cpu().numpy(), LUMA, optimize=True)
-        self.see(luma.astype(np.float32), batch.pts[batch.core.start])
+        luma = luma_of(batch.pixels[batch.core].cpu().numpy())[0]
+        self.see(luma, batch.pts[batch.core.start])
 
     def see(self, luma: Plane, pts: int) -> None:
         """One more frame's luma."""

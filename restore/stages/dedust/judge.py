@@ -24,8 +24,8 @@ multiple of the unrest around; the share of spikes around, in the frames before 
 size; by how many pixels a frame (of the reduced picture) the motion there changes; how fast it is."""
 
 WEIGHTS = (
-    (-0.1687, -1.6771, -0.6190, -1.0231, 1.9474, -0.8563, 0.9827, 0.0854, -0.2944)
-    + (-0.2960, -0.0130, -0.1669, -0.0803, -0.1100, 0.1108, -0.0745, 0.0037, -0.0542)  # of the squares
+    *(-0.1687, -1.6771, -0.6190, -1.0231, 1.9474, -0.8563, 0.9827, 0.0854, -0.2944),
+    *(-0.2960, -0.0130, -0.1669, -0.0803, -0.1100, 0.1108, -0.0745, 0.0037, -0.0542),  # of the squares
 )
 OFFSET = -16.881
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from restore.analysis.flow import Field, Flow, Plane, Small, enlarged, moved, reduced_luma, reduction
+from restore.analysis.flow import Field, Plane, Small, enlarged, flow_between, moved, reduced_luma, reduction
 from restore.stages.dedust.detect import Views, density, evened, spikes
 from restore.stages.dedust.judge import Context
 
@@ -19,7 +19,6 @@ class Lumas:
     """
 
     def __init__(self) -> None:
-        self._flow = Flow()
         self._order: list[int] = []
         self._frames: dict[int, Plane] = {}
         self._small: dict[int, Small] = {}
@@ -61,7 +60,7 @@ class Lumas:
             place, last = self._order.index(here), self._order.index(there)
             step = self._order[place + (1 if last > place else -1)]
             if step == there:
-                field = self._flow.between(self._reduced(here), self._reduced(there))
+                field = flow_between(self._reduced(here), self._reduced(there))
             else:
                 first = self.motion(here, step)
                 field = first + moved(self.motion(step, there), first)
@@ -88,7 +87,8 @@ class Lumas:
     def company(self, here: int) -> Plane:
         """The share of spikes around each pixel in the frames before and after, the smaller of the two.
 
-        Only beyond twice what is usual in them: a dirty film spikes everywhere, water and sparks where they are. Reduced by 4. At the end of a shot that of the one neighbour.
+        Only beyond twice what is usual in them: a dirty film spikes everywhere, water and sparks where they
+        are. Reduced by 4. At the end of a shot that of the one neighbour.
         """
         place = self._order.index(here)
         around = [self._own_density(n) for n in self._order[max(0, place - 1) : place + 2] if n != here]

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import torch
 
-from restore.analysis.flow import Picture, Plane
+from restore.analysis.flow import Picture, Plane, luma_of
 from restore.frames import FrameBatch, VideoFormat
 from restore.pipeline.contract import Analyzer, Device, Stage, Values, Window
 from restore.stages.dedust.analysis import ScratchAnalyzer
@@ -17,7 +17,7 @@ from restore.stages.dedust.edits import checked_shapes, drawn
 from restore.stages.dedust.fill import Neighbour, fill
 from restore.stages.dedust.neighbours import Lumas
 from restore.stages.dedust.options import DedustOptions
-from restore.stages.dedust.scratches import LUMA, Line, mend_scratches, scratch_mask
+from restore.stages.dedust.scratches import Line, mend_scratches, scratch_mask
 
 
 class Dedust(Stage[DedustOptions]):
@@ -64,7 +64,7 @@ class Dedust(Stage[DedustOptions]):
         """Repair the core frames; the mask says where."""
         told = {**self.options.model_dump(), **values}
         pixels = batch.pixels.cpu()
-        lumas = torch.einsum("nchw,c->nhw", pixels, torch.from_numpy(LUMA)).numpy()
+        lumas = luma_of(pixels.numpy())
         present = [n for n, valid in enumerate(batch.valid) if valid]
         keys = {n: batch.pts[n] for n in present}
         self._lumas.see([keys[n] for n in present], [lumas[n] for n in present])

@@ -17,7 +17,6 @@ from restore.errors import OptionError
 from restore.stages.dedust.detect import Mask
 
 Index = npt.NDArray[np.intp]
-LUMA = np.array([0.2126, 0.7152, 0.0722], np.float32)
 _PATH: TypeAdapter[list[tuple[int, float, float]]] = TypeAdapter(list[tuple[int, float, float]])
 _BAND = 4
 """How far from its planned place a scratch is sought, in pixels."""
