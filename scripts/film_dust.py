@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
 
 import av
 import cv2
@@ -46,7 +45,7 @@ def read(path: Path, first: int, count: int) -> torch.Tensor:
             if first <= number < first + count:
                 picture = frame.to_ndarray(format="rgb24")
                 scale = min(1.0, 640 / picture.shape[1])
-                size = (round(picture.shape[1] * scale) // 2 * 2, round(picture.shape[0] * scale) // 2 * 2)
+                size = (round(picture.shape[1] * scale), round(picture.shape[0] * scale))
                 rows.append(cv2.resize(picture, size, interpolation=cv2.INTER_AREA))
     return torch.from_numpy(np.stack(rows)).permute(0, 3, 1, 2).float() / 255
 
@@ -139,9 +138,11 @@ def off_outside(result: torch.Tensor, damaged: torch.Tensor, mask: Masks) -> flo
 
 def rows(material: Path) -> Iterator[str]:
     """Markdown, a line at a time."""
-    yield "| damage | clip | F1 | ours, dB inside | ours, % off outside | " + " | ".join(
-        f"{name}, dB / % off" for name in FILTERS
-    ) + " | clean, % repaired |"
+    yield (
+        "| damage | clip | F1 | ours, dB inside | ours, % off outside | "
+        + " | ".join(f"{name}, dB / % off" for name in FILTERS)
+        + " | clean, % repaired |"
+    )
     yield "|---|---|---|---|---|" + "---|" * (len(FILTERS) + 1)
     for kind, damages in (("dust", DUST), ("scratches", SCRATCHES)):
         for clip, first in CLIPS:
@@ -159,18 +160,20 @@ def rows(material: Path) -> Iterator[str]:
                 scores.append(row)
             mean = np.mean(scores, axis=0)
             others = " | ".join(f"{mean[n]:.1f} / {mean[n + 1]:.1f}" for n in range(3, len(mean), 2))
-            yield (
-                f"| {kind} | {clip} | {mean[0]:.3f} | {mean[1]:.1f} | {mean[2]:.3f} | {others} | {untouched:.4f} |"
-            )
+            yield (f"| {kind} | {clip} | {mean[0]:.3f} | {mean[1]:.1f} | {mean[2]:.3f} | {others} | {untouched:.4f} |")
     yield from real(material)
+
+
+def near(mask: Masks, at: tuple[int, int]) -> bool:
+    """Whether something within 3 pixels is in the mask."""
+    return bool(mask[at[1] - 3 : at[1] + 4, at[0] - 3 : at[0] + 4].any())
 
 
 def real(material: Path) -> Iterator[str]:
     """How many of the hand-marked defects are repaired."""
     film = read(material / "damaged_drama_24f.mkv", 0, 24)
     _, masks = dedust(film)
-    hit: Callable[[int, tuple[int, int]], Any] = lambda n, at: masks[n, at[1] - 3 : at[1] + 4, at[0] - 3 : at[0] + 4].any()  # noqa: E731, E501
-    missed = [(frame, at) for frame, marks in MARKS.items() for at in marks if not hit(frame, at)]
+    missed = [(frame, at) for frame, marks in MARKS.items() for at in marks if not near(masks[frame], at)]
     count = sum(len(marks) for marks in MARKS.values())
     yield ""
     yield f"Real dirt: {count - len(missed)} of {count} hand-marked defects repaired; missed: {missed}"
