@@ -1,38 +1,54 @@
-"""Measure the stages of old-film repair beside FFmpeg's filters; print Markdown.
+"""Measure the stages of old-film repair on damage whose truth is known, beside FFmpeg's filters; print Markdown.
 
-    RESTORE_TEST_MATERIAL=... python scripts/bench_film.py [--only deflicker]
+    RESTORE_TEST_MATERIAL=... python scripts/bench_film.py [deflicker stabilize dust]
 
-Real clips are damaged by frozen seeds, which tuning never saw, and repaired; the truth is known. Each stage's rows are
-made in a module of its own (`bench_film_….py`).
+Real clips are damaged with seeds and shapes that nothing was tuned on, and repaired. Each part's rows are made, and its
+protocol told, in a module of its own: `bench_film_steady.py`, `film_dust.py`.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
+import film_dust
 import torch
 from bench_film_steady import Row, flicker_rows, weave_rows
 
-ROOT = Path(__file__).resolve().parent.parent
-ROWS: dict[str, Callable[[Path], list[Row]]] = {"deflicker": flicker_rows, "stabilize": weave_rows}
+
+def table(rows: Callable[[Path], Iterable[Row]]) -> Callable[[Path], Iterator[str]]:
+    """Rows of a stage against FFmpeg as lines of Markdown."""
+
+    def lines(material: Path) -> Iterator[str]:
+        yield "| stage | measure | ours | FFmpeg |\n|---|---|---|---|"
+        for row in rows(material):
+            yield "| " + " | ".join(row) + " |"
+
+    return lines
+
+
+PARTS: dict[str, Callable[[Path], Iterable[str]]] = {
+    "deflicker": table(flicker_rows),
+    "stabilize": table(weave_rows),
+    "dust": lambda material: film_dust.rows(material / "video"),
+}
 
 
 @torch.inference_mode()
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    material = os.environ.get("RESTORE_TEST_MATERIAL", str(ROOT.parent / "shared" / "test"))
-    parser.add_argument("--material", type=Path, default=Path(material), help="default: RESTORE_TEST_MATERIAL")
-    parser.add_argument("--only", choices=sorted(ROWS), action="append")
-    args = parser.parse_args()
-    if not (args.material / "video").is_dir():
-        raise SystemExit(f"there are no films in {args.material}/video: set RESTORE_TEST_MATERIAL")
-    print("| stage | measure | ours | FFmpeg |\n|---|---|---|---|")
-    for name in args.only or ROWS:
-        for row in ROWS[name](args.material):
-            print("| " + " | ".join(row) + " |", flush=True)
+    parser.add_argument("parts", nargs="*", metavar="PART", help="which parts; all by default")
+    wanted = parser.parse_args().parts or list(PARTS)
+    default = Path(__file__).resolve().parent.parent.parent / "shared" / "test"
+    material = Path(os.environ.get("RESTORE_TEST_MATERIAL", default))
+    if not (material / "video").is_dir():
+        raise SystemExit(f"there are no films in {material}/video: set RESTORE_TEST_MATERIAL")
+    for part in wanted:
+        print(f"## {part}\n", flush=True)
+        for line in PARTS[part](material):
+            print(line, flush=True)
 
 
 if __name__ == "__main__":

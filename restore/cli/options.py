@@ -66,7 +66,8 @@ def option_for(name: str, field: FieldInfo) -> click.Option:
     kind = _bare(field.annotation)
     help_text = field.description or ""
     if kind is bool:
-        return click.Option([flag, name], is_flag=True, default=None, help=help_text)
+        both = f"{flag}/--no-{flag.removeprefix('--')}" if field.default is True else flag
+        return click.Option([both, name], is_flag=True, default=None, help=help_text)
     if get_origin(kind) is dict:
         return click.Option(names, multiple=True, metavar="KEY=VALUE", help=help_text)
     if get_origin(kind) is tuple:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import click
 
 from restore.cli.job import arguments, io_groups, run_job, with_io
 from restore.cli.options import GroupedCommand, given, options_for
+from restore.pipeline.contract import StageOptions
 from restore.recipe import Recipe
 from restore.stages import options_of, parse_options
 
@@ -24,6 +26,11 @@ _EXAMPLES = {
   restore deflicker reel.mp4 steady.mkv
   restore deflicker reel.mp4 steady.mkv --span 36 --strength 0.8
   restore deflicker scan_%06d.dpx steady_%06d.dpx --local 0
+""",
+    "dedust": """\
+  restore dedust reel.mkv reel_clean.mkv
+  restore dedust reel.mkv reel_clean.mkv --mask-out repairs.mkv
+  restore dedust scan_%06d.dpx clean_%06d.dpx --sensitivity 0.7 --no-scratches
 """,
     "deinterlace": """\
   restore deinterlace tape.mkv tape_progressive.mkv
@@ -52,19 +59,43 @@ def _help(name: str) -> str:
     return f"{about}\n\n{_SHARED}\n\b\nExamples:\n{examples}"
 
 
+def _mask_option(model: type[StageOptions]) -> list[click.Option]:
+    """``--mask-out``, where a stage can show what it repairs: a second job, which renders the mask."""
+    if "show" not in model.model_fields:
+        return []
+    said = "Also write the repair mask, white on black, as a film or pictures of its own; takes as long again."
+    return [click.Option(["--mask-out"], type=click.Path(path_type=Path), metavar="PATH", help=said)]
+
+
+def _hand_on_edits(job: Path, other: Path) -> None:
+    """Let another job heed the edits of this one."""
+    edits = job / "edits.json"
+    if edits.exists():
+        other.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(edits, other / "edits.json")
+
+
 def stage_command(name: str) -> click.Command:
     """The Click command of a stage."""
     model = options_of(name)
 
-    def callback(source: str, output: Path, **values: Any) -> int:
+    def callback(source: str, output: Path, mask_out: Path | None = None, **values: Any) -> int:
         said = given(model, values)
         recipe = with_io(Recipe(((name, parse_options(name, said)),)), values)
-        return run_job(source, output, recipe, values)
+        status = run_job(source, output, recipe, values)
+        if mask_out is None:
+            return status
+        shown = Recipe(((name, parse_options(name, {**said, "show": "mask"})),), recipe.input, recipe.output)
+        if not values["dry_run"]:
+            from restore.pipeline.job import default_folder
+
+            _hand_on_edits(values["work_dir"] or default_folder(output), default_folder(mask_out))
+        return max(status, run_job(source, mask_out, shown, {**values, "work_dir": None}))
 
     return GroupedCommand(
         name,
         callback=callback,
         params=arguments(),
-        groups=[(name.capitalize(), options_for(model)), *io_groups()],
+        groups=[(name.capitalize(), [*options_for(model), *_mask_option(model)]), *io_groups()],
         help=_help(name),
     )

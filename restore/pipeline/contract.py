@@ -120,6 +120,10 @@ class Stage(ABC, Generic[Options]):
     editable: ClassVar[frozenset[str]] = frozenset()
     """Keys of the plan that a person may set in ``edits.json``."""
 
+    timed: ClassVar[frozenset[str]] = frozenset()
+    """Keys that hold for the frames of an edit alone, not for the shots it touches. Such a value reaches `process` as
+    a list of ``{"from": pts, "to": pts, "value": ...}``, ``to`` exclusive; `checked_edit` must know them."""
+
     def __init__(self, options: Options) -> None:
         self.options = options
 

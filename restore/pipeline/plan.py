@@ -164,7 +164,8 @@ def edited_values(
 ) -> dict[str, Any]:
     """What one stage is told about one shot: findings, then options, then every change that touches the shot.
 
-    Raises PlanError for a change that the stage does not know or that cannot be.
+    Keys that the stage calls `timed` are gathered, each with its time. Raises PlanError for a change that the stage
+    does not know or that cannot be.
     """
     values = stage.told(found)
     for change in edits.changes:
@@ -175,6 +176,10 @@ def edited_values(
         except OptionError as error:
             raise PlanError(f"edits.json: {error}") from None
         first, last = _edit_frame(change.start, index), _edit_frame(change.end, index)
-        if first < shot.end and max(last, first + 1) > shot.start:
-            values.update(changed)
+        last = max(last, first + 1)
+        if first < shot.end and last > shot.start:
+            values.update({name: value for name, value in changed.items() if name not in stage.timed})
+            span = {"from": int(index.pts[first]), "to": int(index.pts[last]) if last < len(index) else index.end_pts}
+            for name in sorted(stage.timed & changed.keys()):
+                values.setdefault(name, []).append({**span, "value": changed[name]})
     return values

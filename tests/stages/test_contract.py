@@ -19,7 +19,7 @@ from restore.pipeline.picture import Converter
 from restore.pipeline.timeline import TimelineStage
 from restore.stages import build_stage, stage_names
 
-COVERED = {"deflicker", "stabilize", "upscale"}
+COVERED = {"dedust", "deflicker", "stabilize", "upscale"}
 
 
 def test_every_stage_keeps_the_contract() -> None:
@@ -159,3 +159,13 @@ def test_alpha_goes_along(tiny_network: Path) -> None:
     assert len(done.planes) == 4
     assert done.planes[3].shape == (64, 80)
     assert PixelFormat.parse("gbrap").alpha
+
+
+class TestDedust(StageContract):
+    @pytest.fixture
+    def stage(self) -> Stage[Any]:
+        return build_stage("dedust")
+
+    @pytest.fixture
+    def off(self) -> Stage[Any]:
+        return build_stage("dedust", {"strength": 0})

@@ -1,0 +1,1 @@
+"""Dirt: dust, hairs, splices, blotches and scratches found and filled."""

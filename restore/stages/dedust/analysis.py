@@ -1,0 +1,152 @@
+"""Finding scratches along a shot: thin vertical lines that stay, but do not move as the scene does."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from restore.analysis.flow import Plane, luma_of
+from restore.analysis.ridges import Floats, Ridge, ridges, strips
+from restore.frames import FrameBatch, Shot, VideoFormat
+from restore.pipeline.contract import Analyzer
+from restore.stages.dedust.detect import Mask
+from restore.stages.dedust.scratches import Line
+
+STRIPS = 16
+_SCENE_STRIPS = 48
+SHORTEST = 5
+"""A scratch is seen on at least so many frames."""
+_LOST = 4
+"""A track ends after so many frames without the line."""
+WANDERS = 0.14
+"""Pixels (root mean square, from frame to frame) by which a scratch moves against the scene; what moves less may be a
+pole or a door."""
+
+LEAPS = 1.0
+"""What moves by more is no one thing."""
+
+
+@dataclass
+class Track:
+    """One line, followed through the frames."""
+
+    sign: int
+    pts: list[int] = field(default_factory=list)
+    x: list[Floats] = field(default_factory=list)
+    """In each strip."""
+    shows: list[float] = field(default_factory=list)
+    """In what share of the strips."""
+    wandering: list[float] = field(default_factory=list)
+    """Squares of the steps against the scene."""
+    missed: int = 0
+    present: Mask = field(default_factory=lambda: np.zeros(STRIPS, bool))
+    """In which strips it showed last."""
+
+    @property
+    def is_scratch(self) -> bool:
+        """Whether it lasted, and moved as only a scratch does."""
+        if len(self.pts) < SHORTEST or not self.wandering:
+            return False
+        return float(np.mean(self.shows)) >= 0.5 and WANDERS <= float(np.sqrt(np.mean(self.wandering))) <= LEAPS
+
+    def line(self) -> Line:
+        """As the plan holds it."""
+        strip = (np.arange(STRIPS) + 0.5) / STRIPS
+        path = []
+        for pts, x in zip(self.pts, self.x, strict=True):
+            slope, middle = np.polyfit(strip - 0.5, x, 1)
+            path.append((pts, round(float(middle), 2), round(float(slope), 2)))
+        return Line(self.sign, tuple(path))
+
+
+def scene_step(before: Plane, now: Plane, x: float) -> float:
+    """By how many pixels the scene around a column moved sideways; strips of both frames, (strips, W).
+
+    0 where nothing there tells.
+    """
+    width = now.shape[1]
+    inner, outer, most = 4, 40, 4.0
+    columns = np.arange(max(0, round(x) - outer), min(width, round(x) + outer + 1))
+    columns = columns[(np.abs(columns - x) > inner + most) & (columns >= most) & (columns < width - most)]
+    if len(columns) < 8:
+        return 0.0
+    steps = np.arange(-most, most + 0.01, 0.25)
+    grid = np.arange(width)
+    cost = np.empty(len(steps))
+    for place, step in enumerate(steps):
+        low = np.clip(np.floor(columns - step).astype(int), 0, width - 2)
+        part = (columns - step) - low
+        moved = before[:, low] * (1 - part) + before[:, low + 1] * part
+        cost[place] = np.mean(np.minimum((now[:, grid[columns]] - moved) ** 2, 0.01))
+    best = int(cost.argmin())
+    if cost[best] > 0.7 * cost[len(steps) // 2] or not 0 < best < len(steps) - 1:
+        return 0.0
+    left, middle, right = cost[best - 1 : best + 2]
+    return float(steps[best] + 0.125 * (left - right) / max(left - 2 * middle + right, 1e-12))
+
+
+class ScratchAnalyzer(Analyzer):
+    """Follows thin lines from frame to frame and keeps those that are scratches."""
+
+    sees = "input"
+
+    def begin(self, shot: Shot, format: VideoFormat) -> None:
+        """Forget the shot before."""
+        self._open: list[Track] = []
+        self._found: list[Line] = []
+        self._before: Plane | None = None
+
+    def add(self, batch: FrameBatch) -> None:
+        """Look for lines in one frame and hang them to those of the frame before."""
+        luma = luma_of(batch.pixels[batch.core].cpu().numpy())[0]
+        self.see(luma, batch.pts[batch.core.start])
+
+    def see(self, luma: Plane, pts: int) -> None:
+        """One more frame's luma."""
+        scene = strips(luma, min(_SCENE_STRIPS, luma.shape[0]))
+        free = ridges(luma, STRIPS) if min(luma.shape) >= 2 * STRIPS else []
+        for track in self._open:
+            near = [ridge for ridge in free if ridge.sign == track.sign and _apart(track, ridge) <= 3.5]
+            if not near:
+                track.missed += 1
+                continue
+            ridge = min(near, key=lambda one: _apart(track, one))
+            free.remove(ridge)
+            both = ridge.present & track.present
+            if self._before is not None and not track.missed and both.sum() >= 4:
+                moved = float(np.median((ridge.x - track.x[-1])[both]))
+                against = moved - scene_step(self._before, scene, float(np.median(ridge.x)))
+                track.wandering.append(min(abs(moved), abs(against)) ** 2)  # in doubt it moved with the scene, or not
+            _extend(track, ridge, pts)
+        for ridge in free:
+            track = Track(ridge.sign)
+            _extend(track, ridge, pts)
+            self._open.append(track)
+        self._before = scene
+        for track in [track for track in self._open if track.missed > _LOST]:
+            self._close(track)
+
+    def _close(self, track: Track) -> None:
+        self._open.remove(track)
+        if track.is_scratch:
+            self._found.append(track.line())
+
+    def finish(self) -> dict[str, Any]:
+        """``{"lines": [...]}``, each as `Line` reads it."""
+        for track in list(self._open):
+            self._close(track)
+        return {"lines": [line.as_json() for line in sorted(self._found, key=lambda line: line.path[0])]}
+
+
+def _apart(track: Track, ridge: Ridge) -> float:
+    return float(np.median(np.abs(ridge.x - track.x[-1])))
+
+
+def _extend(track: Track, ridge: Ridge, pts: int) -> None:
+    track.pts.append(pts)
+    track.x.append(ridge.x)
+    track.shows.append(float(ridge.present.mean()))
+    track.present = ridge.present
+    track.missed = 0

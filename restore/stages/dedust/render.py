@@ -1,0 +1,126 @@
+"""The rendering half of `dedust`: a pure function of five frames and what the plan says of their shot."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import cv2
+import numpy as np
+import torch
+
+from restore.analysis.flow import Picture, Plane, luma_of
+from restore.frames import FrameBatch, VideoFormat
+from restore.pipeline.contract import Analyzer, Device, Stage, Values, Window
+from restore.stages.dedust.analysis import ScratchAnalyzer
+from restore.stages.dedust.detect import Limits, Mask, patches
+from restore.stages.dedust.edits import checked_shapes, drawn
+from restore.stages.dedust.fill import Neighbour, fill
+from restore.stages.dedust.neighbours import Lumas
+from restore.stages.dedust.options import DedustOptions
+from restore.stages.dedust.scratches import Line, mend_scratches, scratch_mask
+
+
+class Dedust(Stage[DedustOptions]):
+    """Repairs dirt on single frames and scratches along a shot; all else stays as it is, to the bit."""
+
+    name = "dedust"
+    domain = "rgb"
+    needs_progressive = True
+    editable: ClassVar[frozenset[str]] = frozenset({"sensitivity", "strength", "dust", "scratches", "lines"})
+    timed: ClassVar[frozenset[str]] = frozenset({"add", "forbid"})
+
+    def __init__(self, options: DedustOptions) -> None:
+        super().__init__(options)
+        self._lumas = Lumas()
+
+    def __getstate__(self) -> dict[str, Any]:
+        # What it remembers only saves time, and cannot be sent to a worker.
+        return {**self.__dict__, "_lumas": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._lumas = Lumas()
+
+    def window(self) -> Window:
+        """Two frames either side: the neighbours, and what tells whether those spike as well."""
+        return Window(2, 2)
+
+    def analyzer(self) -> Analyzer | None:
+        """Finds scratches, unless they are not wanted."""
+        return ScratchAnalyzer() if self.options.scratches else None
+
+    def checked_edit(self, changes: Values) -> dict[str, Any]:
+        """As for every stage; shapes and lines are checked for their form."""
+        shapes = {name: checked_shapes(name, changes[name]) for name in self.timed & changes.keys()}
+        lines = {"lines": [Line.parse(line).as_json() for line in changes["lines"]]} if "lines" in changes else {}
+        rest = {name: value for name, value in changes.items() if name not in shapes and name not in lines}
+        return {**super().checked_edit(rest), **shapes, **lines}
+
+    def open(self, device: Device, format: VideoFormat) -> None:
+        """Start with nothing remembered."""
+        self._lumas = Lumas()
+
+    def process(self, batch: FrameBatch, values: Values) -> tuple[torch.Tensor, torch.Tensor]:
+        """Repair the core frames; the mask says where."""
+        told = {**self.options.model_dump(), **values}
+        pixels = batch.pixels.cpu()
+        lumas = luma_of(pixels.numpy())
+        present = [n for n, valid in enumerate(batch.valid) if valid]
+        keys = {n: batch.pts[n] for n in present}
+        self._lumas.see([keys[n] for n in present], [lumas[n] for n in present])
+        pictures = {keys[n]: np.ascontiguousarray(pixels[n].permute(1, 2, 0).numpy()) for n in present}
+        results, masks = [], []
+        for n in range(*batch.core.indices(len(batch.pts))):
+            picture, mask = self._repaired(keys[n], pictures, lumas[n], told)
+            results.append(torch.from_numpy(picture).permute(2, 0, 1))
+            masks.append(torch.from_numpy(mask)[None])
+        where = torch.stack(masks).to(batch.pixels.device)
+        if told["show"] == "mask":
+            return where.expand(-1, 3, -1, -1).float(), torch.ones_like(where)
+        repaired = torch.stack(results).to(batch.pixels)
+        if told["strength"] < 1:
+            repaired = torch.lerp(batch.pixels[batch.core], repaired, float(told["strength"]))
+        return repaired, where
+
+    def _repaired(
+        self, pts: int, pictures: dict[int, Picture], luma: Plane, told: dict[str, Any]
+    ) -> tuple[Picture, Mask]:
+        """One frame, repaired, and what was changed."""
+        here = pictures[pts]
+        untouched = np.zeros(luma.shape, bool)
+        if told["strength"] == 0:
+            return here, untouched
+        lines = [Line.parse(line) for line in told.get("lines", [])] if told["scratches"] else []
+        scratched = scratch_mask(luma, lines, pts)
+        dirt = self._dirt(pts, luma, scratched, told)
+        wanted = drawn(told.get("add", []), pts, luma.shape)
+        forbidden = drawn(told.get("forbid", []), pts, luma.shape)
+        result, changed = here, untouched
+        if scratched.any():
+            result = mend_scratches(here, scratched & ~forbidden)
+            changed = scratched & ~forbidden
+        if dirt.any() or wanted.any():
+            beside = [Neighbour(pictures[there], self._lumas.motion(pts, there)) for there in self._lumas.beside(pts)]
+            filled, filled_where = fill(result, (dirt | wanted) & ~forbidden, beside, seed=pts, whole=wanted)
+            filled_where &= ~forbidden
+            result = np.where(filled_where[..., None], filled, result)
+            changed = changed | filled_where
+        return result, changed
+
+    def _dirt(self, pts: int, luma: Plane, scratched: Mask, told: dict[str, Any]) -> Mask:
+        lumas = self._lumas
+        if not told["dust"] or len(lumas.beside(pts)) < 2:  # of one or two frames none can say which is dirty
+            return np.zeros(luma.shape, bool)
+        limits = Limits.at(float(told["sensitivity"]), one_sided=lumas.one_sided(pts))
+        found = patches(lumas.views(pts), limits, lumas.context(pts))
+        if scratched.any():
+            found &= ~cv2.dilate(scratched.astype(np.uint8), np.ones((3, 3), np.uint8)).astype(bool)
+        return found
+
+    def stand_in(self, batch: FrameBatch, values: Values) -> torch.Tensor:
+        """The picture as it is: what analyzers of later stages look for is not hidden by dirt."""
+        return batch.pixels[batch.core]
+
+    def close(self) -> None:
+        """Forget the frames."""
+        self._lumas = Lumas()
