@@ -16,6 +16,7 @@ from restore.stages.dedust.scratches import Line
 
 STRIPS = 16
 _SCENE_STRIPS = 48
+_NEAR = 40
 SHORTEST = 5
 """A scratch is seen on at least so many frames."""
 _LOST = 4
@@ -38,8 +39,8 @@ class Track:
     """In each strip."""
     shows: list[float] = field(default_factory=list)
     """In what share of the strips."""
-    wandering: list[float] = field(default_factory=list)
-    """Squares of the steps against the scene."""
+    wandering: list[list[float]] = field(default_factory=list)
+    """Squares of the steps less those of noise: as they are, against the scene near by, against all of it."""
     missed: int = 0
     present: Mask = field(default_factory=lambda: np.zeros(STRIPS, bool))
     """In which strips it showed last."""
@@ -49,7 +50,10 @@ class Track:
         """Whether it lasted, and moved as only a scratch does."""
         if len(self.pts) < SHORTEST or not self.wandering:
             return False
-        return float(np.mean(self.shows)) >= 0.5 and WANDERS <= float(np.sqrt(np.mean(self.wandering))) <= LEAPS
+        # The largest fifth is left out: a line that stands still and jumps once or twice is no scratch.
+        least = np.sort(np.asarray(self.wandering), axis=0)[: max(1, int(len(self.wandering) * 0.8))].mean(0)
+        wandered = float(least.min()) / 0.44  # what that leaves of a normal variable's variance
+        return float(np.mean(self.shows)) >= 0.5 and WANDERS**2 <= wandered <= LEAPS**2
 
     def line(self) -> Line:
         """As the plan holds it."""
@@ -61,14 +65,14 @@ class Track:
         return Line(self.sign, tuple(path))
 
 
-def scene_step(before: Plane, now: Plane, x: float) -> float:
-    """By how many pixels the scene around a column moved sideways; strips of both frames, (strips, W).
+def scene_step(before: Plane, now: Plane, x: float, outer: float) -> float:
+    """By how many pixels the scene within `outer` of a column moved sideways; strips of both frames, (strips, W).
 
     0 where nothing there tells.
     """
     width = now.shape[1]
-    inner, outer, most = 4, 40, 4.0
-    columns = np.arange(max(0, round(x) - outer), min(width, round(x) + outer + 1))
+    inner, most = 4, 4.0
+    columns = np.arange(int(max(0, round(x) - outer)), int(min(width, round(x) + outer + 1)))
     columns = columns[(np.abs(columns - x) > inner + most) & (columns >= most) & (columns < width - most)]
     if len(columns) < 8:
         return 0.0
@@ -116,9 +120,15 @@ class ScratchAnalyzer(Analyzer):
             free.remove(ridge)
             both = ridge.present & track.present
             if self._before is not None and not track.missed and both.sum() >= 4:
-                moved = float(np.median((ridge.x - track.x[-1])[both]))
-                against = moved - scene_step(self._before, scene, float(np.median(ridge.x)))
-                track.wandering.append(min(abs(moved), abs(against)) ** 2)  # in doubt it moved with the scene, or not
+                steps = (ridge.x - track.x[-1])[both]
+                moved = float(np.median(steps))
+                # Strips that disagree do not move together: the variance of their median is noise, not movement.
+                noise = np.pi / 2 * float((1.4826 * np.median(np.abs(steps - moved))) ** 2) / len(steps)
+                # It is a scratch only if it goes with nothing: not with what is near, not with the picture (a wall is
+                # plain, and weaves with the rest), and does not stand still.
+                x = float(np.median(ridge.x))
+                scene_steps = [scene_step(self._before, scene, x, reach) for reach in (_NEAR, scene.shape[1])]
+                track.wandering.append([(moved - step) ** 2 - noise for step in (0.0, *scene_steps)])
             _extend(track, ridge, pts)
         for ridge in free:
             track = Track(ridge.sign)
