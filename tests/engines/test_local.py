@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,7 +12,6 @@ import restore
 from restore.engines.local import LocalEngine
 from restore.errors import CancelledError, EngineError, OptionError
 from restore.media.options import OutputOptions
-from restore.pipeline.progress import Progress
 from restore.recipe import Recipe
 
 
@@ -47,33 +44,29 @@ def children() -> list[int]:
     return [pid for pid in found if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
 
 
-def killer(times: int) -> Callable[[Progress], None]:
-    """Kills a worker at each of the first reports of rendering that come with frames done."""
-    left = [times]
+def fatal(monkeypatch: pytest.MonkeyPatch, folder: Path, times: int) -> Recipe:
+    """A recipe whose stage kills its process, so many times, in the middle of the film."""
+    from restore import stages
 
-    def watch(progress: Progress) -> None:
-        if progress.phase == "render" and left[0] and progress.done < 600:
-            for pid in children()[:1]:
-                os.kill(pid, signal.SIGKILL)
-                left[0] -= 1
-
-    return watch
+    folder.mkdir()
+    monkeypatch.setitem(stages._STAGES, "fatal", ("material.fatal:FatalOptions", "material.fatal:Fatal"))
+    return Recipe(Recipe.of("fatal", folder=str(folder), times=times).stages, output=OutputOptions(codec="ffv1"))
 
 
-@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds its workers through /proc")
-def test_a_killed_worker_costs_its_segment(tmp_path: Path, source: Path) -> None:
-    expected = run(source, tmp_path / "whole.mkv", None)
+def test_a_killed_worker_costs_its_segment(tmp_path: Path, source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = restore.run(source, tmp_path / "whole.mkv", fatal(monkeypatch, tmp_path / "never", 0))
     engine = LocalEngine(2)
     output = tmp_path / "killed.mkv"
-    restore.run(source, output, recipe("ffv1"), engine=engine, on_progress=killer(1))
+    restore.run(source, output, fatal(monkeypatch, tmp_path / "once", 1), engine=engine)
     assert len(engine.retried) == 1
-    assert output.read_bytes() == expected
+    assert output.read_bytes() == whole.output.read_bytes()
 
 
-@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds its workers through /proc")
-def test_a_segment_that_kills_every_worker_is_named(tmp_path: Path, source: Path) -> None:
-    with pytest.raises(EngineError, match=r"frames 0 to .* workers died"):
-        restore.run(source, tmp_path / "out.mkv", recipe("ffv1"), engine=LocalEngine(1), on_progress=killer(99))
+def test_a_segment_that_kills_every_worker_is_named(
+    tmp_path: Path, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(EngineError, match=r"frames \d+ to \d+: 3 workers died"):
+        restore.run(source, tmp_path / "out.mkv", fatal(monkeypatch, tmp_path / "ever", 99), engine=LocalEngine(1))
     assert not (tmp_path / "out.mkv").exists()
 
 
