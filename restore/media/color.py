@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 
 from restore.errors import SourceError
-from restore.frames import ColorInfo, PixelFormat, VideoFormat
+from restore.frames import ColorInfo, PixelFormat
 
 _KR_KB = {
     "bt709": (0.2126, 0.0722),
@@ -273,10 +273,3 @@ def decode_transfer(values: torch.Tensor, transfer: str) -> torch.Tensor:
 
 
 _LN10 = 2.302585092994046
-
-
-def luma_preview(planes: tuple[torch.Tensor, ...], format: VideoFormat) -> torch.Tensor:
-    """(N, H, W) luma in [0, 1] of native planes, cheaply: for detectors."""
-    if format.pixel.model == "rgb":
-        return luma_of(to_rgb(planes, format.pixel, format.color), "gbr")
-    return normalise(planes[0], format.pixel, format.color.range)

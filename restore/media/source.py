@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self, cast
@@ -197,8 +196,3 @@ class VideoSource:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-def seconds(pts: int, time_base: Fraction) -> Fraction:
-    """The time of a pts, exactly."""
-    return pts * time_base

@@ -76,9 +76,6 @@ def complete(
     )
 
 
-BT709 = ColorInfo()
-
-
 def output_color(source: ColorInfo, source_pixel: PixelFormat, pixel: PixelFormat, target: str | None) -> ColorInfo:
     """The tags of the output: the source's own, unless the model of the samples changes or a conversion is asked for.
 

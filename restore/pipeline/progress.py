@@ -24,7 +24,6 @@ class Progress:
     """Frames a second over the last seconds."""
     remaining: float | None = None
     """Seconds to go in this phase, estimated."""
-    note: str = ""
 
 
 OnProgress = Callable[[Progress], None]
@@ -45,16 +44,16 @@ class Meter:
         self._last = 0.0
         self._send(force=True)
 
-    def add(self, frames: int = 1, note: str = "") -> None:
+    def add(self, frames: int = 1) -> None:
         """So many more frames are done."""
         self.done += frames
-        self._send(note=note)
+        self._send()
 
     def finish(self) -> None:
         """Report the final state."""
         self._send(force=True)
 
-    def _send(self, force: bool = False, note: str = "") -> None:
+    def _send(self, force: bool = False) -> None:
         now = time.monotonic()
         if self._report is None or (not force and now - self._last < self._EVERY):
             return
@@ -65,4 +64,4 @@ class Meter:
         span, frames = now - self._samples[0][0], self.done - self._samples[0][1]
         fps = frames / span if span > 0 and frames > 0 else None
         remaining = (self.total - self.done) / fps if fps and self.total is not None else None
-        self._report(Progress(self.phase, self.done, self.total, fps, remaining, note))
+        self._report(Progress(self.phase, self.done, self.total, fps, remaining))
