@@ -35,7 +35,8 @@ ALLOWED = {
     # The front doors.
     "api": {"errors", "frames", "times", "media", "pipeline", "engines", "recipe", "stages", "zoo", "report",
             "provenance"},
-    "cli": {"errors", "times", "api", "recipe", "stages", "pipeline", "media", "zoo", "report", "engines"},
+    "archive": {"errors", "times", "media", "pipeline", "recipe", "api"},
+    "cli": {"archive", "errors", "times", "api", "recipe", "stages", "pipeline", "media", "zoo", "report", "engines"},
 }  # fmt: skip
 CONTRACT = {
     "restore.pipeline.contract",
