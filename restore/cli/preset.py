@@ -26,8 +26,7 @@ def preset_options(name: str) -> list[click.Option]:
     size = options_of("upscale").model_fields
     return [
         click.Option(["--strength"], type=click.FloatRange(0, 1), metavar="NUMBER",
-                     help="Of everything at once: multiplies each stage's own strength; 0 changes nothing but the size. "
-                     "[default: 1]"),
+                     help="Of all stages at once, times each one's own; 0 changes nothing but the size. [default: 1]"),
         click.Option(["--set", "changes"], multiple=True, metavar="STAGE.OPTION=VALUE",
                      help="An option of one stage, as its command and docs/STAGE.md have it; may be repeated."),
         click.Option(["--skip"], multiple=True, metavar="STAGE", help=f"Leave a stage out; repeatable: {stages}."),
