@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
@@ -34,6 +35,7 @@ from restore.stages import build_stage
 
 if TYPE_CHECKING:
     from restore.pipeline.index import FrameIndex
+    from restore.pipeline.preview import Moment
     from restore.pipeline.render import Engine
 
 StrPath = str | os.PathLike[str]
@@ -134,6 +136,51 @@ def run_prepared(
     """Carry out what `prepare_run` checked."""
     cancelled = cancel.is_set if isinstance(cancel, Event) else cancel or (lambda: False)
     return Runner(setup, engine or InlineEngine(), on_progress, cancelled).run()
+
+
+@dataclass(frozen=True)
+class PreviewResult:
+    """What a preview wrote."""
+
+    film: Path
+    """Pairs of source and result, side by side."""
+    sheet: Path
+    """A still of each moment."""
+    moments: tuple[Moment, ...]
+
+
+def preview(
+    setup: Setup,
+    *,
+    seconds: float = 2.0,
+    moments: int = 4,
+    on_progress: OnProgress | None = None,
+    cancel: Event | Callable[[], bool] | None = None,
+) -> PreviewResult:
+    """Render the worst moments of a film that `prepare_run` checked, side by side with the source.
+
+    Written beside the output: ``OUTPUT.preview.mp4`` and ``OUTPUT.preview.png``, replaced if there. Pixels are those
+    of the full run; what it can use of them is kept in its job folder.
+
+    Args:
+        setup: from `prepare_run`.
+        seconds: length of each moment.
+        moments: how many.
+        on_progress, cancel: as in `run`.
+
+    Raises RestoreError.
+    """
+    from restore.pipeline.preview import Previewer
+    from restore.report.pairs import Pairs
+
+    cancelled = cancel.is_set if isinstance(cancel, Event) else cancel or (lambda: False)
+    previewer = Previewer(setup, InlineEngine(), on_progress, cancelled, moments=moments, seconds=seconds)
+    # A pattern's %06d has no place in the name of one film.
+    stem = re.sub(r"%0?\d*d", "", setup.request.output.stem).rstrip("_-. ") or "film"
+    film, sheet = (setup.request.output.with_name(f"{stem}.preview{suffix}") for suffix in (".mp4", ".png"))
+    with Pairs(film, sheet, setup.info.format, setup.output.format, setup.transfer) as pairs:
+        found = previewer.preview(pairs.show)
+    return PreviewResult(film, sheet, tuple(found))
 
 
 def shots(
@@ -255,4 +302,15 @@ def _as_pixels(frames: npt.NDArray[Any] | torch.Tensor) -> tuple[torch.Tensor, C
     return torch.from_numpy(array.astype(np.float32)).permute(0, 3, 1, 2).div(peak), back
 
 
-__all__ = ["JobResult", "ListedShot", "apply", "default_folder", "prepare_run", "probe", "run", "run_prepared", "shots"]
+__all__ = [
+    "JobResult",
+    "ListedShot",
+    "apply",
+    "default_folder",
+    "prepare_run",
+    "preview",
+    "probe",
+    "run",
+    "run_prepared",
+    "shots",
+]

@@ -20,6 +20,7 @@ from restore.media.options import InputOptions, OutputOptions
 from restore.recipe import Recipe
 
 if TYPE_CHECKING:
+    from restore.api import PreviewResult
     from restore.media.probe import SourceInfo
     from restore.pipeline.progress import Progress
     from restore.pipeline.render import Engine
@@ -77,18 +78,39 @@ def run_job(source: str, output: Path, recipe: Recipe, values: dict[str, Any]) -
     """Prepare, run, and say how it went. Returns the exit status."""
     from restore import api
 
-    voice = _Voice(values["as_json"], values["quiet"])
-    setup = api.prepare_run(
-        source, output, recipe, start=values["start"], end=values["end"], work_dir=values["work_dir"],
-        overwrite=values["overwrite"], device=values["device"], precision=values["precision"], batch=values["batch"],
-    )  # fmt: skip
-    voice.setup(setup, dry=values["dry_run"])
+    voice, setup = _prepared(source, output, recipe, values)
     if values["dry_run"]:
         return 0
     with stopping() as stop, voice.progress() as report:
         result = api.run_prepared(setup, engine=_engine(values), on_progress=report, cancel=stop)
     voice.result(result)
     return _DAMAGED if result.damaged else 0
+
+
+def preview_job(source: str, output: Path, recipe: Recipe, values: dict[str, Any]) -> int:
+    """Prepare, and render the worst moments alone, beside their source. Returns the exit status."""
+    from restore import api
+
+    voice, setup = _prepared(source, output, recipe, values)
+    if values["dry_run"]:
+        return 0
+    with _stopping() as stop, voice.progress() as report:
+        result = api.preview(setup, on_progress=report, cancel=stop)
+    voice.preview(result)
+    return 0
+
+
+def _prepared(source: str, output: Path, recipe: Recipe, values: dict[str, Any]) -> tuple[_Voice, Setup]:
+    """Check everything, and say what will be done."""
+    from restore import api
+
+    voice = _Voice(values["as_json"], values["quiet"])
+    setup = api.prepare_run(
+        source, output, recipe, start=values["start"], end=values["end"], work_dir=values["work_dir"],
+        overwrite=values["overwrite"], device=values["device"], precision=values["precision"], batch=values["batch"],
+    )  # fmt: skip
+    voice.setup(setup, dry=values["dry_run"])
+    return voice, setup
 
 
 def _engine(values: dict[str, Any]) -> Engine | None:
@@ -202,6 +224,23 @@ class _Voice:
             click.echo(
                 f"restore: damaged source: {format_time(found.start)} to {format_time(found.end)}: {what}", err=True
             )
+
+    def preview(self, result: PreviewResult) -> None:
+        """What was shown, and where it lies."""
+        from restore.times import format_time
+
+        moments = [
+            {"shot": m.shot.number + 1, "time": format_time(m.time), "frames": [m.start, m.end],
+             "found": {f.what: f.amount for f in m.findings}}
+            for m in result.moments
+        ]  # fmt: skip
+        if self.as_json:
+            self._event("preview", film=str(result.film), sheet=str(result.sheet), moments=moments)
+            return
+        for m in result.moments:
+            found = ", ".join(f"{f.what} {f.amount}" for f in m.findings) or "nothing found"
+            self._line(f"  {format_time(m.time)}, shot {m.shot.number + 1}: {found}")
+        self._line(f"{result.film}, {result.sheet}: source left, restored right", fg="green")
 
 
 def describe(setup: Setup) -> dict[str, Any]:
