@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from restore.cli.options import given, options_for, validated
-from restore.errors import OptionError
+from restore.errors import OptionError, RestoreError
 from restore.media.options import InputOptions, OutputOptions
 from restore.recipe import Recipe
 
@@ -48,6 +48,7 @@ def job_options() -> list[click.Option]:
         click.Option(["--address"], metavar="ADDRESS", help="A Ray cluster: auto, HOST:PORT, ray://HOST:PORT; implies "
                      "--engine ray. [default: this machine's, or one is started]"),
         click.Option(["--devices"], help="Devices of the workers, one each: cuda:0,cuda:1."),
+        click.Option(["--no-report"], is_flag=True, help="Do not write report.html into the job folder."),
         click.Option(["--dry-run"], is_flag=True, help="Check everything, say what would be done, and stop."),
         click.Option(["--json", "as_json"], is_flag=True, help="Say everything as JSON, a line an event."),
         click.Option(["--quiet", "-q"], is_flag=True, help="Say nothing but errors."),
@@ -84,6 +85,8 @@ def run_job(source: str, output: Path, recipe: Recipe, values: dict[str, Any]) -
     with stopping() as stop, voice.progress() as report:
         result = api.run_prepared(setup, engine=_engine(values), on_progress=report, cancel=stop)
     voice.result(result)
+    if not values["no_report"] and not (result.unchanged and (result.folder / "report.html").exists()):
+        voice.report(result.folder)
     return _DAMAGED if result.damaged else 0
 
 
@@ -94,7 +97,7 @@ def preview_job(source: str, output: Path, recipe: Recipe, values: dict[str, Any
     voice, setup = _prepared(source, output, recipe, values)
     if values["dry_run"]:
         return 0
-    with _stopping() as stop, voice.progress() as report:
+    with stopping() as stop, voice.progress() as report:
         result = api.preview(setup, on_progress=report, cancel=stop)
     voice.preview(result)
     return 0
@@ -241,6 +244,20 @@ class _Voice:
             found = ", ".join(f"{f.what} {f.amount}" for f in m.findings) or "nothing found"
             self._line(f"  {format_time(m.time)}, shot {m.shot.number + 1}: {found}")
         self._line(f"{result.film}, {result.sheet}: source left, restored right", fg="green")
+
+    def report(self, folder: Path) -> None:
+        """Write the job's report. The film is made: what goes wrong here is told, and no more."""
+        from restore import api
+
+        try:
+            path = api.report(folder)
+        except (RestoreError, OSError) as error:
+            self._line(f"  note: no report: {error}", fg="yellow")
+            return
+        if self.as_json:
+            self._event("report", path=str(path))
+        else:
+            self._line(f"  report: {path}")
 
 
 def describe(setup: Setup) -> dict[str, Any]:

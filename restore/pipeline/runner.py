@@ -307,7 +307,9 @@ class Runner:
     ) -> None:
         output = self.setup.output
         made: dict[str, Any] = {
-            "key": self._output_key(works), "output": str(self.setup.request.output.absolute())
+            "key": self._output_key(works), "output": str(self.setup.request.output.absolute()),
+            "begins": float((int(index.pts[first]) - int(index.pts[0])) * index.time_base),
+            "frames": stop - first,
         }  # fmt: skip
         if isinstance(output, EncoderSettings):
             made = self._join(job, made, output, journal, index, works, first, stop)
