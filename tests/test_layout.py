@@ -36,8 +36,10 @@ ALLOWED = {
     # The front doors.
     "api": {"errors", "frames", "times", "media", "pipeline", "engines", "recipe", "presets", "stages", "zoo",
             "report", "provenance"},
+    # Many jobs.
+    "archive": {"errors", "times", "media", "pipeline", "recipe", "api"},
     "cli": {"errors", "times", "api", "recipe", "presets", "stages", "pipeline", "media", "zoo", "report",
-            "engines"},
+            "engines", "archive"},
 }  # fmt: skip
 CONTRACT = {
     "restore.pipeline.contract",

@@ -21,6 +21,7 @@ _COMMANDS = {
     "deflicker": ("restore.cli.stage:stage_command", "Even out brightness that jumps from frame to frame."),
     "stabilize": ("restore.cli.stage:stage_command", "Take gate weave away; the camera's movement stays."),
     "run": ("restore.cli.run:run", "Run a recipe, or several stages in a chain."),
+    "batch": ("restore.cli.batch:batch", "Restore many reels, unattended."),
     "probe": ("restore.cli.look:probe", "Say what a source holds, and what is assumed."),
     "shots": ("restore.cli.look:shots", "List the shots of a film."),
     "clean": ("restore.cli.look:clean", "Delete a job's rendered segments, or all of it."),
