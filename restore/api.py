@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING, Any
@@ -22,6 +24,7 @@ from restore.media.open import identity, open_source
 from restore.media.open import probe as _probe
 from restore.media.options import InputOptions
 from restore.media.probe import SourceInfo
+from restore.media.source import VideoSource
 from restore.pipeline.chain import Chain
 from restore.pipeline.device import choose_device
 from restore.pipeline.job import Job, default_folder, disk_errors
@@ -40,6 +43,7 @@ if TYPE_CHECKING:
     from restore.pipeline.preview import Moment
     from restore.pipeline.render import Engine
     from restore.report.page import Step
+    from restore.stages.deinterlace.survey import FieldSurvey
 
 StrPath = str | os.PathLike[str]
 
@@ -61,6 +65,31 @@ def probe(source: StrPath, input: InputOptions = InputOptions()) -> SourceInfo:
     Raises SourceNotFoundError, SourceError, OptionError.
     """
     return _probe(os.fspath(source), input)
+
+
+def survey_fields(source: StrPath, input: InputOptions = InputOptions()) -> FieldSurvey | None:
+    """Look at a few stretches of a film and tell progressive, interlaced and telecined apart.
+
+    None for pictures and sequences of them, which hold no fields. Raises as `probe`.
+    """
+    from restore.stages.deinterlace.survey import LENGTH, STRETCHES, survey
+
+    info = _probe(os.fspath(source), input)
+    if info.kind != "film":
+        return None
+    length = info.duration or Fraction(0)
+    frames = int(length * info.format.frame_rate)
+    places = STRETCHES if frames > 4 * STRETCHES * LENGTH else 1
+    stretches: list[list[Frame]] = []
+    with open_source(os.fspath(source), input) as opened:
+        assert isinstance(opened, VideoSource)
+        for place in range(places):
+            # Not its very beginning, which is black, and at the end nothing is left to look at.
+            start = info.start + length * Fraction(2 * place + 1, 2 * places)
+            found = opened.near(round(start / info.format.time_base)) if places > 1 else opened.frames()
+            with closing(found) as stream:
+                stretches.append(list(islice(stream, LENGTH if places > 1 else STRETCHES * LENGTH)))
+    return survey(stretches, info.format, info.field_order)
 
 
 def prepare_run(

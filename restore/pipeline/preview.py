@@ -176,8 +176,8 @@ def worst(moments: Sequence[Moment], most: int) -> list[Moment]:
     def ranked() -> Iterator[Moment]:
         ailments = {finding.what for moment in moments for finding in moment.findings}
         worst_of = [(what, max(amount(moment, what) for moment in moments)) for what in sorted(ailments)]
-        for what, most in sorted(worst_of, key=lambda pair: -pair[1]):
-            yield from (moment for moment in moments if amount(moment, what) == most)
+        for what, top in sorted(worst_of, key=lambda pair: -pair[1]):
+            yield from (moment for moment in moments if amount(moment, what) == top)
         yield from sorted(moments, key=lambda moment: -total(moment))
 
     chosen: list[Moment] = []
