@@ -28,7 +28,6 @@ from restore.nets.colorize import GRID_RADIUS, GRID_STEP, ColorizeNet, compress
 ROOT = Path(__file__).resolve().parent.parent
 HELD_BACK = 12  # one picture in so many
 STORED = 224  # pictures are kept as squares of this many pixels; their shape is known apart
-PATCH = 128
 TWIN = 0.97  # correlation of thumbnails above which two files are the same picture
 PORTRAITS = 0.15  # how often a sample is a portrait
 
@@ -110,21 +109,21 @@ class Sampler:
     def uniform(self, low: float, high: float, count: int | None = None) -> Tensor:
         return torch.rand(count or self.batch, generator=self.random) * (high - low) + low
 
-    def draw(self) -> tuple[Tensor, Tensor]:
-        """L* as an old film would have it (B, 1, P, P), and the true a, b at a quarter of the size."""
-        rgb = self.crops()
+    def draw(self, side: int) -> tuple[Tensor, Tensor]:
+        """L* as an old film would have it (B, 1, side, side), and the true a, b at a quarter of the size."""
+        rgb = self.crops(side)
         truth = F.avg_pool2d(lab(rgb)[:, 1:], 4)
         return self.lightness(rgb), truth
 
-    def crops(self) -> Tensor:
+    def crops(self, side: int) -> Tensor:
         index = torch.multinomial(self.weight, self.batch, replacement=True, generator=self.random)
         shape = self.pictures.shapes[index].float()
         area = self.uniform(0.3, 1.0).sqrt()
         aspect = torch.exp(self.uniform(-0.3, 0.3)) * (shape[:, 0] / shape[:, 1]).sqrt().clamp(0.7, 1.4)
         # Half sizes of the crop in [0, 1] of each side; near the crop's own aspect, never beyond the picture
-        side = (shape[:, 0] * shape[:, 1]).sqrt() * area
-        half_h = (side * aspect / shape[:, 0]).clamp(max=1)
-        half_w = (side / aspect / shape[:, 1]).clamp(max=1)
+        extent = (shape[:, 0] * shape[:, 1]).sqrt() * area
+        half_h = (extent * aspect / shape[:, 0]).clamp(max=1)
+        half_w = (extent / aspect / shape[:, 1]).clamp(max=1)
         top = self.uniform(-1, 1) * (1 - half_h)
         left = self.uniform(-1, 1) * (1 - half_w)
         flip = torch.where(self.uniform(0, 1) < 0.5, -1.0, 1.0)
@@ -132,7 +131,7 @@ class Sampler:
         theta = torch.stack(
             (torch.stack((half_w * flip, -turn, left), 1), torch.stack((turn * flip, half_h, top), 1)), 1
         )
-        grid = F.affine_grid(theta, [self.batch, 3, 2 * PATCH, 2 * PATCH], align_corners=False)
+        grid = F.affine_grid(theta, [self.batch, 3, 2 * side, 2 * side], align_corners=False)
         crops = F.grid_sample(
             self.pictures.images[index].float(), grid, padding_mode="reflection", align_corners=False
         )
@@ -145,9 +144,9 @@ class Sampler:
         exponential = -torch.log(torch.rand(n, 3, generator=self.random).clamp(min=1e-6))
         anyhow = exponential * torch.tensor((0.8, 1.2, 0.8))
         anyhow = anyhow / anyhow.sum(1, keepdim=True)
-        weights = torch.where((self.uniform(0, 1) < 0.35)[:, None], torch.lerp(weights, anyhow, 0.7), weights)
+        weights = torch.where((self.uniform(0, 1) < 0.25)[:, None], torch.lerp(weights, anyhow, 0.7), weights)
         grey = torch.einsum("bc,bchw->bhw", weights, rgb)[:, None]
-        changed = self.uniform(0, 1) < 0.6
+        changed = self.uniform(0, 1) < 0.5
         gamma = torch.exp(torch.randn(n, generator=self.random) * 0.2)
         low, high = self.uniform(-0.06, 0.1), self.uniform(0.88, 1.08)
         toned = grey.clamp(min=1e-4) ** gamma[:, None, None, None]
@@ -253,6 +252,41 @@ class Validation:
         return {k: round(float(v), 3) for k, v in out.items()}
 
 
+class Muon(torch.optim.Optimizer):
+    """Momentum whose every update is made orthogonal (Jordan and others, "Muon", 2024): few steps go a long way.
+
+    For convolutions and linear layers that others follow; a filter bank counts as a matrix (outputs, the rest).
+    """
+
+    def __init__(self, parameters: list[Tensor], lr: float, momentum: float = 0.95, decay: float = 0.01) -> None:
+        super().__init__(parameters, {"lr": lr, "momentum": momentum, "decay": decay})
+
+    @torch.no_grad()
+    def step(self, closure: None = None) -> None:
+        for group in self.param_groups:
+            for p in group["params"]:
+                if p.grad is None:
+                    continue
+                mean = self.state[p].setdefault("mean", torch.zeros_like(p))
+                mean.lerp_(p.grad, 1 - group["momentum"])
+                update = p.grad.lerp(mean, group["momentum"]).flatten(1)
+                scale = max(1.0, update.shape[0] / update.shape[1]) ** 0.5
+                p.mul_(1 - group["lr"] * group["decay"])
+                p.add_(orthogonal(update).reshape(p.shape), alpha=-group["lr"] * scale)
+
+
+def orthogonal(matrix: Tensor) -> Tensor:
+    """The nearest orthogonal matrix, roughly: five steps of a Newton-Schulz iteration, in bfloat16."""
+    x = matrix.bfloat16()
+    tall = x.shape[0] > x.shape[1]
+    x = x.T if tall else x
+    x = x / (x.norm() + 1e-7)
+    for _ in range(5):
+        square = x @ x.T
+        x = 3.4445 * x + (-4.7750 * square + 2.0315 * square @ square) @ x
+    return (x.T if tall else x).to(matrix.dtype)
+
+
 class Training:
     """The network being trained: weights, their running average, optimiser, clock."""
 
@@ -261,40 +295,50 @@ class Training:
         self.net = ColorizeNet(grid_cells(), tuple(args.widths), args.dropout)
         self.net.to(memory_format=torch.channels_last)
         self.average = {k: v.detach().clone() for k, v in self.net.state_dict().items()}
-        decayed = [p for p in self.net.parameters() if p.ndim > 1]
-        free = [p for p in self.net.parameters() if p.ndim <= 1]
-        groups = [{"params": decayed, "weight_decay": args.decay}, {"params": free, "weight_decay": 0.0}]
-        self.optimiser = torch.optim.AdamW(groups, lr=args.lr, betas=(0.9, 0.98))
+        hidden = [p for name, p in self.net.named_parameters() if p.ndim > 1 and not name.startswith(("stem", "head"))]
+        chosen = {id(p) for p in hidden}
+        rest = [p for p in self.net.parameters() if id(p) not in chosen]
+        self.optimisers = {
+            "muon": Muon(hidden, lr=args.lr, decay=args.decay),
+            "adam": torch.optim.AdamW(rest, lr=args.lr / 10, betas=(0.9, 0.98), weight_decay=0.0),
+        }
         self.step, self.seconds = 0, 0.0
         self.checkpoint = args.folder / f"{args.name}.pt"
         if args.resume and self.checkpoint.exists():
             state = torch.load(self.checkpoint, weights_only=True)
             self.net.load_state_dict(state["net"])
             self.average = state["average"]
-            self.optimiser.load_state_dict(state["optimiser"])
+            for name, optimiser in self.optimisers.items():
+                optimiser.load_state_dict(state[name])
             self.step, self.seconds = state["step"], state["seconds"]
 
     def save(self) -> None:
         part = self.checkpoint.with_suffix(".part")
-        state = {"net": self.net.state_dict(), "average": self.average, "optimiser": self.optimiser.state_dict()}
+        state = {"net": self.net.state_dict(), "average": self.average}
+        state |= {name: optimiser.state_dict() for name, optimiser in self.optimisers.items()}
         torch.save(state | {"step": self.step, "seconds": self.seconds}, part)
         part.replace(self.checkpoint)
 
     def learning_rate(self) -> float:
-        """A short warm-up, then a cosine down to a hundredth at the last minute."""
-        done = min(1.0, self.seconds / 60 / self.args.minutes)
-        return self.args.lr * min(1.0, (self.step + 1) / 200) * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * done)))
+        """Share of the full rate: a short warm-up, then a cosine down to a hundredth at the last minute."""
+        return min(1.0, (self.step + 1) / 100) * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * self.done)))
+
+    @property
+    def done(self) -> float:
+        return min(1.0, self.seconds / 60 / self.args.minutes)
 
     def train_step(self, lightness: Tensor, truth: Tensor) -> tuple[float, float]:
-        for group in self.optimiser.param_groups:
-            group["lr"] = self.learning_rate()
+        for name, optimiser in self.optimisers.items():
+            for group in optimiser.param_groups:
+                group["lr"] = self.args.lr * self.learning_rate() * (1 if name == "muon" else 0.1)
         with torch.autocast("cpu", dtype=torch.bfloat16):
             logits = self.net(lightness)
         entropy, distance = losses(self.net, logits, truth, self.args.loud)
-        self.optimiser.zero_grad(set_to_none=True)
+        self.net.zero_grad(set_to_none=True)
         (entropy + self.args.distance * distance).backward()
-        nn.utils.clip_grad_norm_(self.net.parameters(), 2.0)
-        self.optimiser.step()
+        nn.utils.clip_grad_norm_(self.net.parameters(), 5.0)
+        for optimiser in self.optimisers.values():
+            optimiser.step()
         decay = min(0.998, (1 + self.step) / (10 + self.step))
         with torch.no_grad():
             for key, value in self.net.state_dict().items():
@@ -317,7 +361,7 @@ class Training:
         last, seen = self.seconds, []
         while self.seconds < 60 * args.minutes:
             started = time.perf_counter()
-            seen.append(self.train_step(*sampler.draw()))
+            seen.append(self.train_step(*sampler.draw(args.patch[self.done > 0.7])))
             self.seconds += time.perf_counter() - started
             if self.seconds - last >= 60 * args.checkpoint_minutes or self.seconds >= 60 * args.minutes:
                 self.save()
@@ -338,12 +382,13 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=60, help="over all resumptions")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--batch", type=int, default=32)
-    parser.add_argument("--lr", type=float, default=2e-3)
-    parser.add_argument("--decay", type=float, default=0.05)
+    parser.add_argument("--lr", type=float, default=0.02, help="of the hidden layers; a tenth for the others")
+    parser.add_argument("--decay", type=float, default=0.02)
+    parser.add_argument("--patch", type=int, nargs=2, default=(96, 128), help="pixels at first, and from 70 % on")
     parser.add_argument("--dropout", type=float, default=0.2)
     parser.add_argument("--loud", type=float, default=0.4, help="how much more coloured pixels weigh, 0 to 1")
     parser.add_argument("--distance", type=float, default=0.1, help="weight of the distance beside the entropy")
-    parser.add_argument("--widths", type=int, nargs=4, default=(24, 64, 128, 192))
+    parser.add_argument("--widths", type=int, nargs=4, default=(16, 40, 112, 224))
     parser.add_argument("--checkpoint-minutes", type=float, default=3)
     parser.add_argument("--folder", type=Path, default=ROOT / "training")
     parser.add_argument("--resume", action="store_true")

@@ -59,9 +59,9 @@ class Residual(nn.Module):
 class Attention(nn.Module):
     """Every place looks at every other: one pre-norm transformer block over the lowest level."""
 
-    def __init__(self, features: int, heads: int = 6, dropout: float = 0.1) -> None:
+    def __init__(self, features: int, dropout: float = 0.1) -> None:
         super().__init__()
-        self.heads = heads
+        self.heads = max(1, features // 32)
         self.norm = nn.LayerNorm(features)
         self.qkv = nn.Linear(features, 3 * features)
         self.out = nn.Linear(features, features)
@@ -73,8 +73,9 @@ class Attention(nn.Module):
         batch, features, height, width = x.shape
         tokens = x.flatten(2).transpose(1, 2)
         q, k, v = self.qkv(self.norm(tokens)).unflatten(2, (3, self.heads, features // self.heads)).unbind(2)
-        seen = F.scaled_dot_product_attention(q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2))
-        tokens = tokens + self.dropout(self.out(seen.transpose(1, 2).flatten(2)))
+        scores = torch.einsum("bqhc,bkhc->bhqk", q * q.shape[-1] ** -0.5, k)
+        seen = torch.einsum("bhqk,bkhc->bqhc", scores.softmax(-1).to(v.dtype), v)
+        tokens = tokens + self.dropout(self.out(seen.flatten(2)))
         tokens = tokens + self.dropout(self.mlp(self.mlp_norm(tokens)))
         return tokens.transpose(1, 2).reshape(batch, features, height, width)
 
