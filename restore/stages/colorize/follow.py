@@ -22,8 +22,8 @@ Paint = npt.NDArray[np.float32]
 _PATCH = 7
 _ALIKE = 8.0
 """Mean difference of luma (of 255) over a patch at which two places are taken for the same by a third only."""
-_STRAY = 1.0
-"""Pixels by which the way to the frame before and back may miss its start."""
+_STRAY = 0.75
+"""Pixels by which the way to the frame before and back may miss its start without doubt."""
 _CORRECTION = 4.0
 """Largest correction of a way at once, in pixels."""
 
@@ -57,7 +57,7 @@ def _lost(here: Small, there: Small, forth: Field) -> Plane:
     size = (small_here.shape[1], small_here.shape[0])
     way = cv2.resize(forth, size, interpolation=cv2.INTER_LINEAR) / 2
     missed = inconsistency(way, flow_between(small_there, small_here)) * 2
-    found = np.exp(-((missed / _STRAY) ** 2))
+    found = np.exp(-(np.maximum(missed - _STRAY, 0) ** 2))
     return np.asarray(cv2.resize(found, here.shape[::-1], interpolation=cv2.INTER_LINEAR), np.float32)
 
 
