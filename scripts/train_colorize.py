@@ -1,0 +1,405 @@
+"""Train our own colorization network, reel-colorize. See docs/training.md.
+
+    python scripts/train_colorize.py --data PICTURES --minutes 60
+
+Interrupt it whenever you like; with --resume the same command goes on from FOLDER/NAME.pt. After its last minute, or
+with --publish, the averaged weights are written to models/reel-colorize/.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import math
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+import torch.nn.functional as F
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from restore.damage.grain import film_grain
+from restore.damage.optics import convolve, gaussian_kernel
+from restore.nets.colorize import GRID_RADIUS, GRID_STEP, ColorizeNet, compress
+
+ROOT = Path(__file__).resolve().parent.parent
+HELD_BACK = 12  # one picture in so many
+STORED = 224  # pictures are kept as squares of this many pixels; their shape is known apart
+TWIN = 0.97  # correlation of thumbnails above which two files are the same picture
+PORTRAITS = 0.15  # how often a sample is a portrait
+
+_TO_XYZ = torch.tensor(
+    ((0.412453, 0.357580, 0.180423), (0.212671, 0.715160, 0.072169), (0.019334, 0.119193, 0.950227))
+) / torch.tensor((0.950456, 1.0, 1.088754))[:, None]
+
+
+def _cube(t: Tensor) -> Tensor:
+    return torch.where(t > 0.008856, t.clamp(min=1e-6) ** (1 / 3), 7.787 * t + 16 / 116)
+
+
+def linear(rgb: Tensor) -> Tensor:
+    """sRGB values to light (IEC 61966-2-1)."""
+    return torch.where(rgb <= 0.04045, rgb / 12.92, ((rgb.clamp(min=0) + 0.055) / 1.055) ** 2.4)
+
+
+def lab(rgb: Tensor) -> Tensor:
+    """sRGB (B, 3, H, W) in [0, 1] to CIE L*a*b* (D65)."""
+    x, y, z = _cube(torch.einsum("ij,bjhw->bihw", _TO_XYZ.to(rgb), linear(rgb))).unbind(1)
+    return torch.stack((116 * y - 16, 500 * (x - y), 200 * (y - z)), 1)
+
+
+def grid_cells() -> Tensor:
+    """The cells of the colour grid that sRGB colours touch, (Q, 2): row (b), column (a), from the middle."""
+    steps = torch.linspace(0, 1, 48)
+    rgb = torch.stack(torch.meshgrid(steps, steps, steps, indexing="ij")).reshape(1, 3, -1, 1)
+    corner = (compress(lab(rgb)[:, 1:]) / GRID_STEP).floor().long()[0, :, :, 0].T.flip(1)
+    cells = torch.cat([corner + torch.tensor((dy, dx)) for dy in (0, 1) for dx in (0, 1)]).unique(dim=0)
+    assert int(cells.abs().max()) <= GRID_RADIUS
+    return cells
+
+
+class Pictures:
+    """All pictures, small, in memory: training and held back."""
+
+    def __init__(self, data: Path) -> None:
+        with (data / "SOURCES.csv").open(newline="", encoding="utf-8") as file:
+            rows = sorted((r for r in csv.DictReader(file) if r["file"].endswith(".jpg")), key=lambda r: r["file"])
+        rows = [r for r in rows if r["file"].startswith(("photos/", "portraits/"))]
+        images, shapes, self.rows = [], [], []
+        for row in rows:
+            picture = cv2.imread(str(data / row["file"]), cv2.IMREAD_COLOR)
+            if picture is None:
+                continue
+            images.append(cv2.resize(picture, (STORED, STORED), interpolation=cv2.INTER_AREA)[..., ::-1])
+            shapes.append(picture.shape[:2])
+            self.rows.append(row)
+        self.images = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).contiguous()
+        self.shapes = torch.tensor(shapes)
+        self.portrait = torch.tensor([r["file"].startswith("portraits/") for r in self.rows])
+        order = torch.zeros(len(self.rows), dtype=torch.int64)
+        for kind in (True, False):
+            order[self.portrait == kind] = torch.arange(int((self.portrait == kind).sum()))
+        self.held_back = order % HELD_BACK == 0
+        self.training = ~self.held_back & ~self._twins()
+
+    def _twins(self) -> Tensor:
+        """Which pictures another edition of a book repeats among those held back."""
+        thumbs = F.interpolate(self.images.float().mean(1, keepdim=True), (16, 16), mode="area").flatten(1)
+        thumbs = thumbs - thumbs.mean(1, keepdim=True)
+        thumbs = thumbs / thumbs.norm(dim=1, keepdim=True).clamp(min=1)
+        alike = thumbs @ thumbs[self.held_back].T > TWIN
+        return alike.any(1) & ~self.held_back
+
+
+class Sampler:
+    """Random crops: what the network sees, and the colours it should have said."""
+
+    def __init__(self, pictures: Pictures, batch: int, seed: int) -> None:
+        self.pictures, self.batch = pictures, batch
+        self.random = torch.Generator().manual_seed(seed)
+        weight = torch.where(pictures.portrait, PORTRAITS, 1 - PORTRAITS)
+        for kind in (True, False):
+            chosen = (pictures.portrait == kind) & pictures.training
+            weight[chosen] /= chosen.sum()
+        self.weight = weight * pictures.training
+
+    def uniform(self, low: float, high: float, count: int | None = None) -> Tensor:
+        return torch.rand(count or self.batch, generator=self.random) * (high - low) + low
+
+    def draw(self, side: int) -> tuple[Tensor, Tensor]:
+        """L* as an old film would have it (B, 1, side, side), and the true a, b at a quarter of the size."""
+        rgb = self.crops(side)
+        truth = F.avg_pool2d(lab(rgb)[:, 1:], 4)
+        return self.lightness(rgb), truth
+
+    def crops(self, side: int) -> Tensor:
+        index = torch.multinomial(self.weight, self.batch, replacement=True, generator=self.random)
+        shape = self.pictures.shapes[index].float()
+        area = self.uniform(0.3, 1.0).sqrt()
+        aspect = torch.exp(self.uniform(-0.3, 0.3)) * (shape[:, 0] / shape[:, 1]).sqrt().clamp(0.7, 1.4)
+        # Half sizes of the crop in [0, 1] of each side; near the crop's own aspect, never beyond the picture
+        extent = (shape[:, 0] * shape[:, 1]).sqrt() * area
+        half_h = (extent * aspect / shape[:, 0]).clamp(max=1)
+        half_w = (extent / aspect / shape[:, 1]).clamp(max=1)
+        top = self.uniform(-1, 1) * (1 - half_h)
+        left = self.uniform(-1, 1) * (1 - half_w)
+        flip = torch.where(self.uniform(0, 1) < 0.5, -1.0, 1.0)
+        turn = self.uniform(-0.06, 0.06)
+        theta = torch.stack(
+            (torch.stack((half_w * flip, -turn, left), 1), torch.stack((turn * flip, half_h, top), 1)), 1
+        )
+        grid = F.affine_grid(theta, [self.batch, 3, 2 * side, 2 * side], align_corners=False)
+        crops = F.grid_sample(
+            self.pictures.images[index].float(), grid, padding_mode="reflection", align_corners=False
+        )
+        return (F.avg_pool2d(crops, 2) / 255).clamp(0, 1)
+
+    def lightness(self, rgb: Tensor) -> Tensor:
+        """Grey as film of any kind records it: panchromatic or not, of any contrast, soft and grainy."""
+        n = self.batch
+        weights = torch.tensor((0.2126, 0.7152, 0.0722)).repeat(n, 1)
+        exponential = -torch.log(torch.rand(n, 3, generator=self.random).clamp(min=1e-6))
+        anyhow = exponential * torch.tensor((0.8, 1.2, 0.8))
+        anyhow = anyhow / anyhow.sum(1, keepdim=True)
+        weights = torch.where((self.uniform(0, 1) < 0.25)[:, None], torch.lerp(weights, anyhow, 0.7), weights)
+        grey = torch.einsum("bc,bchw->bhw", weights, rgb)[:, None]
+        changed = self.uniform(0, 1) < 0.5
+        gamma = torch.exp(torch.randn(n, generator=self.random) * 0.2)
+        low, high = self.uniform(-0.06, 0.1), self.uniform(0.88, 1.08)
+        toned = grey.clamp(min=1e-4) ** gamma[:, None, None, None]
+        toned = low[:, None, None, None] + toned * (high - low)[:, None, None, None]
+        grey = torch.where(changed[:, None, None, None], toned, grey)
+        parts = []
+        for part in grey.split(max(1, n // 4)):
+            if self.uniform(0, 1, 1) < 0.35:
+                part = convolve(part, gaussian_kernel(float(self.uniform(0.3, 1.2, 1))))
+            if self.uniform(0, 1, 1) < 0.35:
+                deviation = 0.003 + 0.04 * float(self.uniform(0, 1, 1)) ** 1.5
+                size = float(self.uniform(0, 0.8, 1))
+                part = film_grain(part.expand(-1, 3, -1, -1), deviation, size, 0.0, self.random)[:, :1]
+            parts.append(part)
+        grey = torch.cat(parts).clamp(0, 1)
+        return 116 * _cube(linear(grey)) - 16
+
+
+def losses(net: ColorizeNet, logits: Tensor, truth: Tensor, loud: float) -> tuple[Tensor, Tensor]:
+    """Cross-entropy against the true colour's grid weights, and the distance of the mean from it.
+
+    Pixels weigh ``1 - loud + loud * c / 10`` with c the compressed chroma: most of a picture is nearly grey.
+    """
+    plane = compress(truth)
+    index, weight = net.encode(plane)
+    logits = logits.float()
+    logs = logits.log_softmax(1)
+    entropy = -(logs.gather(1, index) * weight).sum(1)
+    mean = torch.einsum("bqhw,qc->bchw", logs.exp(), net.colours)
+    distance = ((mean - plane).square().sum(1) + 0.25).sqrt()
+    importance = 1 - loud + loud * plane.square().sum(1).sqrt() / 10
+    return (importance * entropy).mean(), (importance * distance).mean()
+
+
+def ciede2000(lab1: Tensor, lab2: Tensor) -> Tensor:
+    """CIEDE2000 (CIE 142-2001; Sharma, Wu and Dalal 2005) between (B, 3, H, W), as (B, H, W)."""
+    l1, a1, b1 = lab1.unbind(1)
+    l2, a2, b2 = lab2.unbind(1)
+    mean7 = ((torch.hypot(a1, b1) + torch.hypot(a2, b2)) / 2) ** 7
+    g = 0.5 * (1 - (mean7 / (mean7 + 25.0**7)).sqrt())
+    a1, a2 = a1 * (1 + g), a2 * (1 + g)
+    c1, c2 = torch.hypot(a1, b1), torch.hypot(a2, b2)
+    h1, h2 = torch.rad2deg(torch.atan2(b1, a1)) % 360, torch.rad2deg(torch.atan2(b2, a2)) % 360
+    both = c1 * c2 > 0
+    dh = torch.where(both, (h2 - h1 + 180) % 360 - 180, torch.zeros_like(h1))
+    hue = torch.where((h1 - h2).abs() > 180, (h1 + h2 + 360) / 2 % 360, (h1 + h2) / 2)
+    hue = torch.where(both, hue, h1 + h2)
+    lightness, chroma = (l1 + l2) / 2, (c1 + c2) / 2
+    big_h = 2 * (c1 * c2).sqrt() * torch.sin(torch.deg2rad(dh / 2))
+    t = (
+        1
+        - 0.17 * torch.cos(torch.deg2rad(hue - 30))
+        + 0.24 * torch.cos(torch.deg2rad(2 * hue))
+        + 0.32 * torch.cos(torch.deg2rad(3 * hue + 6))
+        - 0.20 * torch.cos(torch.deg2rad(4 * hue - 63))
+    )
+    s_l = 1 + 0.015 * (lightness - 50) ** 2 / (20 + (lightness - 50) ** 2).sqrt()
+    s_c, s_h = 1 + 0.045 * chroma, 1 + 0.015 * chroma * t
+    turn = 60 * torch.exp(-(((hue - 275) / 25) ** 2))
+    chroma7 = chroma**7
+    rotation = -2 * (chroma7 / (chroma7 + 25.0**7)).sqrt() * torch.sin(torch.deg2rad(turn))
+    dl, dc, dh = (l2 - l1) / s_l, (c2 - c1) / s_c, big_h / s_h
+    return (dl**2 + dc**2 + dh**2 + rotation * dc * dh).clamp(min=0).sqrt()
+
+
+class Validation:
+    """Whole held-back pictures, and how far the network's colours are from theirs."""
+
+    def __init__(self, pictures: Pictures, side: int = 128) -> None:
+        self.sets: list[tuple[Tensor, Tensor]] = []
+        kept = pictures.held_back.nonzero()[:, 0]
+        for i in kept.tolist():
+            h, w = pictures.shapes[i].tolist()
+            scale = side / min(h, w)
+            size = [max(64, round(x * scale / 16) * 16) for x in (h, w)]
+            rgb = F.interpolate(pictures.images[i][None].float() / 255, size, mode="bilinear", antialias=True)
+            self.sets.append((lab(rgb), pictures.portrait[i]))
+
+    @torch.inference_mode()
+    def measure(self, net: ColorizeNet, temperature: float = 1.0, gain: float = 1.0) -> dict[str, float]:
+        """Mean CIEDE2000 beside grey, its share of grey's, and chroma beside the truth's: photographs, portraits."""
+        results: dict[bool, list[tuple[float, float, float, float]]] = {True: [], False: []}
+        for truth, portrait in self.sets:
+            with torch.autocast("cpu", dtype=torch.bfloat16):
+                logits = net(truth[:, :1])
+            ab = gain * net.decode(logits, temperature)[0]
+            ab = F.interpolate(ab, truth.shape[-2:], mode="bilinear")
+            said = torch.cat((truth[:, :1], ab), 1)
+            grey = torch.cat((truth[:, :1], torch.zeros_like(ab)), 1)
+            results[bool(portrait)].append(
+                (
+                    float(ciede2000(said, truth).mean()),
+                    float(ciede2000(grey, truth).mean()),
+                    float(ab.norm(dim=1).mean()),
+                    float(truth[:, 1:].norm(dim=1).mean()),
+                )
+            )
+        out = {}
+        for name, kind in (("photos", False), ("portraits", True)):
+            error, grey, chroma, true = np.mean(results[kind], axis=0)
+            out |= {f"{name} dE": error, f"{name} grey": grey}
+            out |= {f"{name} less": 1 - error / grey, f"{name} sat": chroma / true}
+        return {k: round(float(v), 3) for k, v in out.items()}
+
+
+class Muon(torch.optim.Optimizer):
+    """Momentum whose every update is made orthogonal (Jordan and others, "Muon", 2024): few steps go a long way.
+
+    For convolutions and linear layers that others follow; a filter bank counts as a matrix (outputs, the rest).
+    """
+
+    def __init__(self, parameters: list[Tensor], lr: float, momentum: float = 0.95, decay: float = 0.01) -> None:
+        super().__init__(parameters, {"lr": lr, "momentum": momentum, "decay": decay})
+
+    @torch.no_grad()
+    def step(self, closure: None = None) -> None:
+        for group in self.param_groups:
+            for p in group["params"]:
+                if p.grad is None:
+                    continue
+                mean = self.state[p].setdefault("mean", torch.zeros_like(p))
+                mean.lerp_(p.grad, 1 - group["momentum"])
+                update = p.grad.lerp(mean, group["momentum"]).flatten(1)
+                scale = max(1.0, update.shape[0] / update.shape[1]) ** 0.5
+                p.mul_(1 - group["lr"] * group["decay"])
+                p.add_(orthogonal(update).reshape(p.shape), alpha=-group["lr"] * scale)
+
+
+def orthogonal(matrix: Tensor) -> Tensor:
+    """The nearest orthogonal matrix, roughly: five steps of a Newton-Schulz iteration, in bfloat16."""
+    x = matrix.bfloat16()
+    tall = x.shape[0] > x.shape[1]
+    x = x.T if tall else x
+    x = x / (x.norm() + 1e-7)
+    for _ in range(5):
+        square = x @ x.T
+        x = 3.4445 * x + (-4.7750 * square + 2.0315 * square @ square) @ x
+    return (x.T if tall else x).to(matrix.dtype)
+
+
+class Training:
+    """The network being trained: weights, their running average, optimiser, clock."""
+
+    def __init__(self, args: argparse.Namespace) -> None:
+        self.args = args
+        self.net = ColorizeNet(grid_cells(), tuple(args.widths), args.dropout)
+        self.net.to(memory_format=torch.channels_last)
+        self.average = {k: v.detach().clone() for k, v in self.net.state_dict().items()}
+        hidden = [p for name, p in self.net.named_parameters() if p.ndim > 1 and not name.startswith(("stem", "head"))]
+        chosen = {id(p) for p in hidden}
+        rest = [p for p in self.net.parameters() if id(p) not in chosen]
+        self.optimisers = {
+            "muon": Muon(hidden, lr=args.lr, decay=args.decay),
+            "adam": torch.optim.AdamW(rest, lr=args.lr / 10, betas=(0.9, 0.98), weight_decay=0.0),
+        }
+        self.step, self.seconds = 0, 0.0
+        self.checkpoint = args.folder / f"{args.name}.pt"
+        if args.resume and self.checkpoint.exists():
+            state = torch.load(self.checkpoint, weights_only=True)
+            self.net.load_state_dict(state["net"])
+            self.average = state["average"]
+            for name, optimiser in self.optimisers.items():
+                optimiser.load_state_dict(state[name])
+            self.step, self.seconds = state["step"], state["seconds"]
+
+    def save(self) -> None:
+        part = self.checkpoint.with_suffix(".part")
+        state = {"net": self.net.state_dict(), "average": self.average}
+        state |= {name: optimiser.state_dict() for name, optimiser in self.optimisers.items()}
+        torch.save(state | {"step": self.step, "seconds": self.seconds}, part)
+        part.replace(self.checkpoint)
+
+    def learning_rate(self) -> float:
+        """Share of the full rate: a short warm-up, then a cosine down to a hundredth at the last minute."""
+        return min(1.0, (self.step + 1) / 100) * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * self.done)))
+
+    @property
+    def done(self) -> float:
+        return min(1.0, self.seconds / 60 / self.args.minutes)
+
+    def train_step(self, lightness: Tensor, truth: Tensor) -> tuple[float, float]:
+        for name, optimiser in self.optimisers.items():
+            for group in optimiser.param_groups:
+                group["lr"] = self.args.lr * self.learning_rate() * (1 if name == "muon" else 0.1)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            logits = self.net(lightness)
+        entropy, distance = losses(self.net, logits, truth, self.args.loud)
+        self.net.zero_grad(set_to_none=True)
+        (entropy + self.args.distance * distance).backward()
+        nn.utils.clip_grad_norm_(self.net.parameters(), 5.0)
+        for optimiser in self.optimisers.values():
+            optimiser.step()
+        decay = min(0.998, (1 + self.step) / (10 + self.step))
+        with torch.no_grad():
+            for key, value in self.net.state_dict().items():
+                if value.is_floating_point():
+                    self.average[key].lerp_(value, 1 - decay)
+        self.step += 1
+        return float(entropy.detach()), float(distance.detach())
+
+    def averaged(self) -> ColorizeNet:
+        net = ColorizeNet.from_state(self.average).eval()
+        return net.to(memory_format=torch.channels_last)
+
+    def run(self) -> None:
+        args = self.args
+        pictures = Pictures(args.data)
+        print(f"{int(pictures.training.sum())} to train on, {int(pictures.held_back.sum())} held back", flush=True)
+        print(f"{sum(p.numel() for p in self.net.parameters())} parameters, {len(self.net.cells)} colours", flush=True)
+        sampler = Sampler(pictures, args.batch, seed=self.step + args.seed)
+        validation = Validation(pictures)
+        last, seen = self.seconds, []
+        while self.seconds < 60 * args.minutes:
+            started = time.perf_counter()
+            seen.append(self.train_step(*sampler.draw(args.patch[self.done > 0.7])))
+            self.seconds += time.perf_counter() - started
+            if self.seconds - last >= 60 * args.checkpoint_minutes or self.seconds >= 60 * args.minutes:
+                self.save()
+                last = self.seconds
+                entropy, distance = np.mean(seen, axis=0)
+                print(
+                    f"step {self.step:6d} {self.seconds / 60:6.1f} min lr {self.learning_rate():.1e} "
+                    f"entropy {entropy:.3f} distance {distance:.3f} {validation.measure(self.averaged())}",
+                    flush=True,
+                )
+                seen = []
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True, help="folder with SOURCES.csv, photos/ and portraits/")
+    parser.add_argument("--name", default="reel-colorize", help="of the checkpoint")
+    parser.add_argument("--minutes", type=float, default=60, help="over all resumptions")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--batch", type=int, default=32)
+    parser.add_argument("--lr", type=float, default=0.02, help="of the hidden layers; a tenth for the others")
+    parser.add_argument("--decay", type=float, default=0.02)
+    parser.add_argument("--patch", type=int, nargs=2, default=(96, 128), help="pixels at first, and from 70 % on")
+    parser.add_argument("--dropout", type=float, default=0.2)
+    parser.add_argument("--loud", type=float, default=0.4, help="how much more coloured pixels weigh, 0 to 1")
+    parser.add_argument("--distance", type=float, default=0.1, help="weight of the distance beside the entropy")
+    parser.add_argument("--widths", type=int, nargs=4, default=(16, 40, 112, 224))
+    parser.add_argument("--checkpoint-minutes", type=float, default=3)
+    parser.add_argument("--folder", type=Path, default=ROOT / "training")
+    parser.add_argument("--resume", action="store_true")
+    parser.add_argument("--seed", type=int, default=1)
+    args = parser.parse_args()
+    args.folder.mkdir(parents=True, exist_ok=True)
+    torch.set_num_threads(args.threads)
+    cv2.setNumThreads(1)
+    torch.manual_seed(args.seed)
+    Training(args).run()
+
+
+if __name__ == "__main__":
+    main()
