@@ -53,9 +53,7 @@ def layout_of(state: Mapping[str, Tensor]) -> Layout | None:
     return next((layout for layout, keys in _KEYS.items() if state.keys() >= keys), None)
 
 
-def load_color_network(
-    ref: str | Path, *, download: bool = True, progress: Progress | None = None
-) -> ColorNetwork:
+def load_color_network(ref: str | Path, *, download: bool = True, progress: Progress | None = None) -> ColorNetwork:
     """Load a colorization network by name or path.
 
     Raises:
