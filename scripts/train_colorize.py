@@ -31,7 +31,7 @@ ROOT = Path(__file__).resolve().parent.parent
 HELD_BACK = 12  # one picture in so many
 STORED = 224  # pictures are kept as squares of this many pixels; their shape is known apart
 TWIN = 0.97  # correlation of thumbnails above which two files are the same picture
-PORTRAITS = 0.15  # how often a sample is a portrait
+PORTRAITS = 0.12  # how often a sample is a portrait
 
 
 def grid_cells() -> Tensor:
@@ -101,7 +101,7 @@ class Sampler:
     def crops(self, side: int) -> Tensor:
         index = torch.multinomial(self.weight, self.batch, replacement=True, generator=self.random)
         shape = self.pictures.shapes[index].float()
-        area = self.uniform(0.3, 1.0).sqrt()
+        area = self.uniform(0.4, 1.0).sqrt()
         aspect = torch.exp(self.uniform(-0.3, 0.3)) * (shape[:, 0] / shape[:, 1]).sqrt().clamp(0.7, 1.4)
         # Half sizes of the crop in [0, 1] of each side; near the crop's own aspect, never beyond the picture
         extent = (shape[:, 0] * shape[:, 1]).sqrt() * area
@@ -125,9 +125,9 @@ class Sampler:
         exponential = -torch.log(torch.rand(n, 3, generator=self.random).clamp(min=1e-6))
         anyhow = exponential * torch.tensor((0.8, 1.2, 0.8))
         anyhow = anyhow / anyhow.sum(1, keepdim=True)
-        weights = torch.where((self.uniform(0, 1) < 0.25)[:, None], torch.lerp(weights, anyhow, 0.7), weights)
+        weights = torch.where((self.uniform(0, 1) < 0.15)[:, None], torch.lerp(weights, anyhow, 0.7), weights)
         grey = torch.einsum("bc,bchw->bhw", weights, rgb)[:, None]
-        changed = self.uniform(0, 1) < 0.5
+        changed = self.uniform(0, 1) < 0.35
         gamma = torch.exp(torch.randn(n, generator=self.random) * 0.2)
         low, high = self.uniform(-0.06, 0.1), self.uniform(0.88, 1.08)
         toned = grey.clamp(min=1e-4) ** gamma[:, None, None, None]
@@ -135,9 +135,9 @@ class Sampler:
         grey = torch.where(changed[:, None, None, None], toned, grey)
         parts = []
         for part in grey.split(max(1, n // 4)):
-            if self.uniform(0, 1, 1) < 0.35:
+            if self.uniform(0, 1, 1) < 0.2:
                 part = convolve(part, gaussian_kernel(float(self.uniform(0.3, 1.2, 1))))
-            if self.uniform(0, 1, 1) < 0.35:
+            if self.uniform(0, 1, 1) < 0.25:
                 deviation = 0.003 + 0.04 * float(self.uniform(0, 1, 1)) ** 1.5
                 size = float(self.uniform(0, 0.8, 1))
                 part = film_grain(part.expand(-1, 3, -1, -1), deviation, size, 0.0, self.random)[:, :1]
@@ -273,9 +273,23 @@ class Training:
         """Share of the full rate: a short warm-up, then a cosine down to a hundredth at the last minute."""
         return min(1.0, (self.step + 1) / 100) * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * self.done)))
 
+    def patch(self) -> int:
+        """What is in a picture is learned from small ones, fast; fine edges at the end."""
+        return int(self.args.patches[(self.done > 0.55) + (self.done > 0.85)])
+
     @property
     def done(self) -> float:
         return min(1.0, self.seconds / 60 / self.args.minutes)
+
+    @torch.no_grad()
+    def start_from_shares(self, sampler: Sampler) -> None:
+        """Begin by saying each colour as often as it is in the pictures."""
+        counts = torch.ones(len(self.net.cells))
+        for _ in range(8):
+            index, weight = self.net.encode(compress(sampler.draw(self.patch())[1]))
+            counts.index_add_(0, index.flatten(), weight.flatten())
+        self.net.head.bias.copy_((counts / counts.sum()).log())
+        self.average["head.bias"].copy_(self.net.head.bias)
 
     def train_step(self, lightness: Tensor, truth: Tensor) -> tuple[float, float]:
         for name, optimiser in self.optimisers.items():
@@ -308,10 +322,12 @@ class Training:
         print(f"{sum(p.numel() for p in self.net.parameters())} parameters, {len(self.net.cells)} colours", flush=True)
         sampler = Sampler(pictures, args.batch, seed=self.step + args.seed)
         validation = Validation(pictures)
+        if self.step == 0:
+            self.start_from_shares(sampler)
         last, seen = self.seconds, []
         while self.seconds < 60 * args.minutes:
             started = time.perf_counter()
-            seen.append(self.train_step(*sampler.draw(args.patch[self.done > 0.7])))
+            seen.append(self.train_step(*sampler.draw(self.patch())))
             self.seconds += time.perf_counter() - started
             if self.seconds - last >= 60 * args.checkpoint_minutes or self.seconds >= 60 * args.minutes:
                 self.save()
@@ -355,11 +371,11 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--lr", type=float, default=0.02, help="of the hidden layers; a tenth for the others")
     parser.add_argument("--decay", type=float, default=0.02)
-    parser.add_argument("--patch", type=int, nargs=2, default=(96, 128), help="pixels at first, and from 70 % on")
-    parser.add_argument("--dropout", type=float, default=0.2)
-    parser.add_argument("--loud", type=float, default=0.4, help="how much more coloured pixels weigh, 0 to 1")
+    parser.add_argument("--patches", type=int, nargs=3, default=(64, 96, 128), help="pixels, until 55 %, 85 %, the end")
+    parser.add_argument("--dropout", type=float, default=0.05)
+    parser.add_argument("--loud", type=float, default=0.3, help="how much more coloured pixels weigh, 0 to 1")
     parser.add_argument("--distance", type=float, default=0.1, help="weight of the distance beside the entropy")
-    parser.add_argument("--widths", type=int, nargs=4, default=(16, 40, 112, 224))
+    parser.add_argument("--widths", type=int, nargs=4, default=(16, 40, 96, 160))
     parser.add_argument("--checkpoint-minutes", type=float, default=3)
     parser.add_argument("--folder", type=Path, default=ROOT / "training")
     parser.add_argument("--resume", action="store_true")
