@@ -23,6 +23,7 @@ from restore.media.options import InputOptions
 from restore.media.probe import SourceInfo
 from restore.pipeline.chain import Chain
 from restore.pipeline.device import choose_device
+from restore.pipeline.index import FrameIndex
 from restore.pipeline.job import Job, default_folder, disk_errors
 from restore.pipeline.listing import list_frames
 from restore.pipeline.plan import Edits
@@ -33,7 +34,6 @@ from restore.recipe import Recipe
 from restore.stages import build_stage
 
 if TYPE_CHECKING:
-    from restore.pipeline.index import FrameIndex
     from restore.pipeline.render import Engine
 
 StrPath = str | os.PathLike[str]
@@ -155,8 +155,6 @@ def shots(
             job.adopt(found_identity, overwrite=False)
             job.update_manifest(source={"path": str(Path(source).absolute()), "identity": found_identity})
             if job.plan.frames_path.exists() and job.plan.shots_path.exists():
-                from restore.pipeline.index import FrameIndex
-
                 index = FrameIndex.load(job.plan.frames_path)
             else:
                 with open_source(os.fspath(source), input) as opened:
@@ -225,13 +223,17 @@ def _findings(chain: Chain, shot: Shot, read: Callable[[range], list[Frame]]) ->
     analyzer = stage.analyzer()
     if analyzer is None:
         return {}
+    times = np.arange(len(shot))
+    analyzer.film(FrameIndex(times, times < 0, times == 0, Fraction(1, 25), Fraction(25), 1))
     analyzer.open(chain.device)
     analyzer.begin(shot, chain.formats[0])
     for number in analyzer.wanted(shot):
         for picture in chain.pictures(read, shot, range(number, number + 1), [{}], upto=0):
             pixels = chain.converter.pixels([picture], stage.domain)
-            analyzer.add(FrameBatch(pixels, (number,), slice(0, 1), (True,), 0, chain.formats[0]))
-    return analyzer.finish()
+            planes = chain.converter.planes([picture], stage.domain) if stage.domain == "chroma" else ()
+            analyzer.add(FrameBatch(pixels, (number,), slice(0, 1), (True,), 0, chain.formats[0], planes))
+    found, arrays = analyzer.finish(), dict(analyzer.arrays())
+    return {**found, "arrays": arrays} if arrays else found
 
 
 def _as_pixels(frames: npt.NDArray[Any] | torch.Tensor) -> tuple[torch.Tensor, Callable[[torch.Tensor], Any]]:

@@ -15,6 +15,7 @@ from restore.errors import RestoreError
 
 _COMMANDS = {
     "upscale": ("restore.cli.stage:stage_command", "Enlarge a film, a scan or a picture."),
+    "colorize": ("restore.cli.stage:stage_command", "Give a black-and-white film colours."),
     "dedust": ("restore.cli.stage:stage_command", "Take away dust, dirt and scratches."),
     "deinterlace": ("restore.cli.stage:stage_command", "Make whole frames of fields; undo telecine."),
     "deflicker": ("restore.cli.stage:stage_command", "Even out brightness that jumps from frame to frame."),

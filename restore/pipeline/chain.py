@@ -238,7 +238,7 @@ class _Step:
         domain = self.stage.domain
         valid = tuple(index in have for index in indexes)
         pixels = _padded(converter.pixels(present, domain), valid)
-        planes = tuple(_padded(p, valid) for p in converter.planes(present)) if domain == "planes" else ()
+        planes = tuple(_padded(p, valid) for p in converter.planes(present, domain))
         pts = tuple(held[index].pts if index in held and index in have else -1 for index in indexes)
         core = slice(window.before, window.before + count)
         self.chain.spent("convert", started)

@@ -94,6 +94,8 @@ class Runner:
         timeline = self._timeline(job, listed, edits)
         index = index_of(timeline, listed, setup.formats[1]) if timeline else listed
         first, stop = self._span(index)
+        for stage in split_stages(request.stages)[1]:
+            stage.check_film(index)
         task = RenderTask(
             request.source, request.input, request.stages, setup.device, setup.transfer, request.batch, setup.output,
             index, self._decoder_threads(listed), first, (timeline, listed) if timeline else None,

@@ -19,6 +19,7 @@ _STAGES = {
     ),
     "stabilize": ("restore.stages.stabilize.options:StabilizeOptions", "restore.stages.stabilize.render:Stabilize"),
     "dedust": ("restore.stages.dedust.options:DedustOptions", "restore.stages.dedust.render:Dedust"),
+    "colorize": ("restore.stages.colorize.options:ColorizeOptions", "restore.stages.colorize.render:Colorize"),
     "upscale": ("restore.stages.upscale.options:UpscaleOptions", "restore.stages.upscale.render:Upscale"),
 }
 

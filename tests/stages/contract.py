@@ -21,6 +21,7 @@ import torch
 from restore.frames import ColorInfo, Frame, FrameBatch, PixelFormat, Shot, VideoFormat
 from restore.pipeline.chain import Chain
 from restore.pipeline.contract import Device, Stage
+from restore.pipeline.index import FrameIndex
 
 CPU = Device(torch.device("cpu"), "fp32")
 
@@ -79,6 +80,8 @@ class StageContract:
         if analyzer is not None:
             shot = Shot(0, 0, len(frames))
             chain = Chain((), format, format, CPU)
+            times = np.arange(len(frames))
+            analyzer.film(FrameIndex(times, times < 0, times == 0, Fraction(1, 25), Fraction(25), 1))
             analyzer.open(CPU)
             analyzer.begin(shot, format)
             wanted = analyzer.wanted(shot)
@@ -88,8 +91,11 @@ class StageContract:
             for number in wanted:
                 [picture] = chain.pictures(lambda r: [frames[n] for n in r], shot, range(number, number + 1), [])
                 pixels = chain.converter.pixels([picture], stage.domain)
-                analyzer.add(FrameBatch(pixels, (number,), slice(0, 1), (True,), 0, format))
-            found = analyzer.finish()
+                planes = chain.converter.planes([picture], stage.domain) if stage.domain == "chroma" else ()
+                analyzer.add(FrameBatch(pixels, (number,), slice(0, 1), (True,), 0, format, planes))
+            found, arrays = analyzer.finish(), dict(analyzer.arrays())
+            if arrays:
+                found["arrays"] = arrays
         return stage.told(found)
 
     def render(
