@@ -31,6 +31,7 @@ ROOT = Path(__file__).resolve().parent.parent
 HELD_BACK = 12  # one picture in so many
 STORED = 224  # pictures are kept as squares of this many pixels; their shape is known apart
 TWIN = 0.97  # correlation of thumbnails above which two files are the same picture
+PASTED = 0.4  # how often a sample has a piece of another in it
 PORTRAITS = 0.12  # how often a sample is a portrait
 
 
@@ -94,14 +95,14 @@ class Sampler:
 
     def draw(self, side: int) -> tuple[Tensor, Tensor]:
         """L* as an old film would have it (B, 1, side, side), and the true a, b at a quarter of the size."""
-        rgb = self.crops(side)
+        rgb = self.pasted(self.crops(side))
         truth = F.avg_pool2d(rgb_to_lab(rgb)[:, 1:], REDUCTION)
         return self.lightness(rgb), truth
 
     def crops(self, side: int) -> Tensor:
         index = torch.multinomial(self.weight, self.batch, replacement=True, generator=self.random)
         shape = self.pictures.shapes[index].float()
-        area = self.uniform(0.4, 1.0).sqrt()
+        area = self.uniform(0.25, 1.0).sqrt()
         aspect = torch.exp(self.uniform(-0.3, 0.3)) * (shape[:, 0] / shape[:, 1]).sqrt().clamp(0.7, 1.4)
         # Half sizes of the crop in [0, 1] of each side; near the crop's own aspect, never beyond the picture
         extent = (shape[:, 0] * shape[:, 1]).sqrt() * area
@@ -110,13 +111,24 @@ class Sampler:
         top = self.uniform(-1, 1) * (1 - half_h)
         left = self.uniform(-1, 1) * (1 - half_w)
         flip = torch.where(self.uniform(0, 1) < 0.5, -1.0, 1.0)
-        turn = self.uniform(-0.06, 0.06)
+        turn = self.uniform(-0.12, 0.12)
         theta = torch.stack(
             (torch.stack((half_w * flip, -turn, left), 1), torch.stack((turn * flip, half_h, top), 1)), 1
         )
         grid = F.affine_grid(theta, [self.batch, 3, 2 * side, 2 * side], align_corners=False)
         crops = F.grid_sample(self.pictures.images[index].float(), grid, padding_mode="reflection", align_corners=False)
         return (F.avg_pool2d(crops, 2) / 255).clamp(0, 1)
+
+    def pasted(self, rgb: Tensor) -> Tensor:
+        """Some with a piece of another one in them (CutMix, Yun et al. 2019): places must also be judged alone."""
+        side, other = rgb.shape[-1], rgb.flip(0).clone()
+        for i in range(self.batch):
+            if float(self.uniform(0, 1, 1)) < PASTED:
+                height, width = (int(x) for x in self.uniform(0.25, 0.7, 2) * side)
+                top, left = int(self.uniform(0, side - height, 1)), int(self.uniform(0, side - width, 1))
+                part = (i, slice(None), slice(top, top + height), slice(left, left + width))
+                rgb[part] = other[part]
+        return rgb
 
     def lightness(self, rgb: Tensor) -> Tensor:
         """Grey as film of any kind records it: panchromatic or not, of any contrast, soft and grainy."""
@@ -125,9 +137,9 @@ class Sampler:
         exponential = -torch.log(torch.rand(n, 3, generator=self.random).clamp(min=1e-6))
         anyhow = exponential * torch.tensor((0.8, 1.2, 0.8))
         anyhow = anyhow / anyhow.sum(1, keepdim=True)
-        weights = torch.where((self.uniform(0, 1) < 0.15)[:, None], torch.lerp(weights, anyhow, 0.7), weights)
+        weights = torch.where((self.uniform(0, 1) < 0.25)[:, None], torch.lerp(weights, anyhow, 0.7), weights)
         grey = torch.einsum("bc,bchw->bhw", weights, rgb)[:, None]
-        changed = self.uniform(0, 1) < 0.35
+        changed = self.uniform(0, 1) < 0.5
         gamma = torch.exp(torch.randn(n, generator=self.random) * 0.2)
         low, high = self.uniform(-0.06, 0.1), self.uniform(0.88, 1.08)
         toned = grey.clamp(min=1e-4) ** gamma[:, None, None, None]
@@ -146,13 +158,14 @@ class Sampler:
         return lightness_of(grey)
 
 
-def losses(net: ColorizeNet, logits: Tensor, truth: Tensor, loud: float) -> tuple[Tensor, Tensor]:
+def losses(net: ColorizeNet, logits: Tensor, truth: Tensor, doubt: Tensor, loud: float) -> tuple[Tensor, Tensor]:
     """Cross-entropy against the true colour's grid weights, and the distance of the mean from it.
 
-    Pixels weigh ``1 - loud + loud * c / 10`` with c the compressed chroma: most of a picture is nearly grey.
+    `doubt` shifts the colours of the former, so that no picture's are learned by heart. Pixels weigh
+    ``1 - loud + loud * c / 10`` with c the compressed chroma: most of a picture is nearly grey.
     """
     plane = compress(truth)
-    index, weight = net.encode(plane)
+    index, weight = net.encode(plane + doubt)
     logits = logits.float()
     logs = logits.log_softmax(1)
     entropy = -(logs.gather(1, index) * weight).sum(1)
@@ -297,7 +310,8 @@ class Training:
                 group["lr"] = self.args.lr * self.learning_rate() * (1 if name == "muon" else 0.1)
         with torch.autocast("cpu", dtype=torch.bfloat16):
             logits = self.net(lightness)
-        entropy, distance = losses(self.net, logits, truth, self.args.loud)
+        doubt = 2.5 * torch.randn(len(truth), 2, 1, 1) + 1.5 * torch.randn(truth.shape)
+        entropy, distance = losses(self.net, logits, truth, doubt, self.args.loud)
         self.net.zero_grad(set_to_none=True)
         (entropy + self.args.distance * distance).backward()
         nn.utils.clip_grad_norm_(self.net.parameters(), 5.0)
@@ -372,7 +386,7 @@ def main() -> None:
     parser.add_argument("--lr", type=float, default=0.02, help="of the hidden layers; a tenth for the others")
     parser.add_argument("--decay", type=float, default=0.02)
     parser.add_argument("--patches", type=int, nargs=3, default=(64, 96, 128), help="pixels, until 55 %, 85 %, the end")
-    parser.add_argument("--dropout", type=float, default=0.05)
+    parser.add_argument("--dropout", type=float, default=0.2)
     parser.add_argument("--loud", type=float, default=0.3, help="how much more coloured pixels weigh, 0 to 1")
     parser.add_argument("--distance", type=float, default=0.1, help="weight of the distance beside the entropy")
     parser.add_argument("--widths", type=int, nargs=4, default=(16, 40, 96, 160))
