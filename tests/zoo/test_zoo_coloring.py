@@ -125,3 +125,13 @@ def test_a_damaged_network_of_ours_is_refused(tmp_path: Path) -> None:
     save_file({**state, "head.weight": torch.ones(3, 4, 1, 1)}, tmp_path / "odd.safetensors")
     with pytest.raises(WeightsError, match="resembles a reel network"):
         zoo.load_color_network(tmp_path / "odd.safetensors")
+
+
+def test_a_network_of_ones_own_is_imported(tmp_path: Path) -> None:
+    save_file(tiny().state_dict(), tmp_path / "mine.safetensors")
+    imported = zoo.import_file(tmp_path / "mine.safetensors")
+    assert (imported.id, imported.scale) == ("mine", None)
+    assert zoo.verify("mine").status == "ok"
+    assert zoo.load_color_network("mine").layout == "reel"
+    with pytest.raises(WeightsError):
+        zoo.load_network("mine")
