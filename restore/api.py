@@ -226,12 +226,7 @@ def _findings(chain: Chain, shot: Shot, read: Callable[[range], list[Frame]]) ->
     if analyzer is None:
         return {}
     analyzer.open(chain.device)
-    analyzer.begin(shot, chain.formats[0])
-    for number in analyzer.wanted(shot):
-        for picture in chain.pictures(read, shot, range(number, number + 1), [{}], upto=0):
-            pixels = chain.converter.pixels([picture], stage.domain)
-            analyzer.add(FrameBatch(pixels, (number,), slice(0, 1), (True,), 0, chain.formats[0]))
-    return analyzer.finish()
+    return chain.findings(analyzer, 0, read, shot, [])
 
 
 def _as_pixels(frames: npt.NDArray[Any] | torch.Tensor) -> tuple[torch.Tensor, Callable[[torch.Tensor], Any]]:

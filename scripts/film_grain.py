@@ -97,7 +97,9 @@ def staged(film: Film, format: VideoFormat, name: str, **options: object) -> tup
         return [film[number] for number in wanted]
 
     with torch.inference_mode(), chain:
-        told = stage.told(chain.findings(frames, shot, 0, []))
+        analyzer = stage.analyzer()
+        assert analyzer is not None
+        told = stage.told(chain.findings(analyzer, 0, frames, shot, []))
         before = time.process_time()
         done = list(chain.render(frames, shot, range(len(film)), [told]))
         return done, (time.process_time() - before) / len(film)

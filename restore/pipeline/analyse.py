@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from restore.frames import Frame, FrameBatch, Shot
+from restore.frames import Frame, Shot
 from restore.pipeline.chain import Chain
 from restore.pipeline.contract import Analyzer, Stage
 from restore.pipeline.index import FrameIndex
@@ -83,30 +83,10 @@ class Analysis:
                     ready.add(place)
                 found = self.plan.load_shot(shot)
                 values = self.values(shot)
-                result = self._watch(analyzer, place, shot, values, check)
+                result = self.chain.findings(analyzer, place, self.read, shot, values, check)
                 stage = self.chain.stages[place]
                 found["stages"][stage_key(place, stage.name)] = {
                     "by": self._signature(place, values), "values": result
                 }  # fmt: skip
                 self.plan.save_shot(shot, found)
             meter.add(len(shot))
-
-    def _watch(
-        self, analyzer: Analyzer, place: int, shot: Shot, values: list[dict[str, Any]], check: Callable[[], None]
-    ) -> dict[str, Any]:
-        upto = place if analyzer.sees == "input" else 0
-        domain = self.chain.stages[place].domain
-        format = self.chain.formats[upto]
-        analyzer.begin(shot, format)
-        wanted = analyzer.wanted(shot)
-        for core in _runs(wanted):
-            for picture in self.chain.pictures(self.read, shot, core, values, upto=upto, stand_in=True):
-                check()
-                pixels = self.chain.converter.pixels([picture], domain)
-                analyzer.add(FrameBatch(pixels, (picture.pts,), slice(0, 1), (True,), shot.number, format))
-        return analyzer.finish()
-
-
-def _runs(wanted: range) -> list[range]:
-    """A sparse range as single frames, a dense one whole."""
-    return [wanted] if abs(wanted.step) == 1 else [range(frame, frame + 1) for frame in wanted]

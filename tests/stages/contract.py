@@ -78,18 +78,13 @@ class StageContract:
         found: dict[str, Any] = {}
         if analyzer is not None:
             shot = Shot(0, 0, len(frames))
-            chain = Chain((), format, format, CPU)
+            chain = Chain((stage,), format, stage.output_format(format), CPU)
             analyzer.open(CPU)
-            analyzer.begin(shot, format)
             wanted = analyzer.wanted(shot)
             assert wanted, "an analyzer that looks at nothing finds nothing"
             assert min(wanted) >= shot.start
             assert max(wanted) < shot.end
-            for number in wanted:
-                [picture] = chain.pictures(lambda r: [frames[n] for n in r], shot, range(number, number + 1), [])
-                pixels = chain.converter.pixels([picture], stage.domain)
-                analyzer.add(FrameBatch(pixels, (number,), slice(0, 1), (True,), 0, format))
-            found = analyzer.finish()
+            found = chain.findings(analyzer, 0, lambda r: [frames[n] for n in r], shot, [])
         return stage.told(found)
 
     def render(
