@@ -16,7 +16,7 @@ import torch
 
 from restore.engines.inline import InlineEngine
 from restore.errors import OptionError
-from restore.frames import ColorInfo, Frame, FrameBatch, PixelFormat, Shot, VideoFormat
+from restore.frames import ColorInfo, Frame, PixelFormat, Shot, VideoFormat
 from restore.media.open import identity, open_source
 from restore.media.open import probe as _probe
 from restore.media.options import InputOptions

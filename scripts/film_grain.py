@@ -1,4 +1,4 @@
-"""Rows of `bench_film.py` for grain. The grain is frozen: a spectrum, a law of brightness and seeds that tuning never saw.
+"""Rows of `bench_film.py` for grain. It is frozen: a spectrum, a law of brightness and seeds that tuning never saw.
 
 Every frame is 4:2:0 in 8 bits, as films come. PSNR is over all samples, as FFmpeg's ``psnr`` filter averages it.
 """
@@ -34,7 +34,9 @@ GRAINS = {
 FILTERS = {
     "hqdn3d": ["hqdn3d=4", "hqdn3d=8", "hqdn3d=14", "hqdn3d=22", "hqdn3d=8:6:22:16", "hqdn3d=4:3:30:22"],
     "nlmeans": ["nlmeans=s=4:r=11", "nlmeans=s=8:r=11", "nlmeans=s=14:r=11", "nlmeans=s=22:r=11"],
-    "atadenoise": [f"atadenoise={t}:{2 * t}:{t}:{2 * t}:{t}:{2 * t}:s={s}" for t in (0.1, 0.2, 0.3) for s in (5, 9, 15)],
+    "atadenoise": [
+        f"atadenoise={t}:{2 * t}:{t}:{2 * t}:{t}:{2 * t}:s={s}" for t in (0.1, 0.2, 0.3) for s in (5, 9, 15)
+    ],
 }
 """Each filter at the strengths among which it is given its best, clip by clip."""
 

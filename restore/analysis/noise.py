@@ -19,18 +19,27 @@ import numpy as np
 import numpy.typing as npt
 
 from restore.analysis.flow import Field, Plane, Small, enlarged, flow_between, moved, reduced_luma, reduction
+from restore.frames import Shot
 
 BLOCK = 8
 """Side of the blocks whose cosine transform gives the spectrum."""
 LEVELS = tuple(round(0.05 + 0.1 * step, 2) for step in range(10))
 """Brightness, display values, at which noise is measured."""
 
+PLANES = ("luma", "blue", "red")
+"""What is measured, as the plan calls it: luma and the two colour differences."""
+NONE = 0.001
+"""Noise below this is the rounding of 8 bits: such a plane has none."""
+
 Array = npt.NDArray[np.float32]
 
+_FRAMES = 13
 _MOST_BLOCKS = 6000
 """Looked at of one pair of frames."""
 _FEWEST = 24
 """Blocks a level must have to be believed."""
+_STEEPEST = 1.8
+"""No level has noise this many times that of the usual one."""
 _FLATTEST = 0.3
 """Share of a level's blocks that are believed."""
 
@@ -54,9 +63,9 @@ class Noise:
     its mean is 1."""
 
     @property
-    def strength(self) -> float:
-        """The median of `sigma`."""
-        return float(np.median(self.sigma))
+    def is_there(self) -> bool:
+        """Whether it is more than rounding."""
+        return bool(self.sigma.max() > NONE)
 
     def as_json(self) -> dict[str, Any]:
         """As the plan holds it: ``sigma`` in percent of the range."""
@@ -74,6 +83,17 @@ class Noise:
             raise ValueError("noise is not negative")
         return cls(sigma, np.maximum(spectrum, 0))
 
+    @classmethod
+    def parse_all(cls, found: Mapping[str, Any]) -> list[Noise]:
+        """The noise of the planes, in the order of `PLANES`. Raises ValueError."""
+        try:
+            noises = [cls.parse(found[name]) for name in PLANES if name in found]
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"{error} is missing or of the wrong kind") from None
+        if len(noises) not in (0, 1, 3) or set(found) - set(PLANES):
+            raise ValueError(f"noise is that of luma, or of {', '.join(PLANES)}")
+        return noises
+
     def at(self, luma: Plane) -> Plane:
         """Standard deviation where luma has these values."""
         place = np.clip((luma - LEVELS[0]) * np.float32(10), 0, len(LEVELS) - 1.001)
@@ -89,40 +109,47 @@ def blocks_of(plane: Array) -> Array:
     return cut.swapaxes(1, 2).reshape(-1, BLOCK, BLOCK)
 
 
+def frames_to_measure(shot: Shot) -> range:
+    """A few consecutive frames from the middle of a shot."""
+    count = min(_FRAMES, len(shot))
+    first = shot.start + (len(shot) - count) // 2
+    return range(first, first + count)
+
+
 class NoiseMeter:
     """Watches consecutive frames of one shot, a few of them; then says what noise they have, plane by plane."""
 
     def __init__(self) -> None:
         self._before: tuple[list[Plane], Small] | None = None
         self._rows: list[list[Array]] = []
-        self._single: list[list[Array]] = []
+        self._single: list[Array] = []
 
-    def add(self, luma: Plane, planes: Sequence[Plane]) -> None:
-        """The next frame: its luma, nominal, and the planes to be measured, of any size."""
-        if not self._rows:
-            self._rows = [[] for _ in planes]
+    def add(self, planes: Sequence[Plane]) -> None:
+        """The next frame: luma, nominal, and with colour its blue and red difference, each of its own size."""
+        luma = planes[0]
         small = reduced_luma(luma, reduction(*luma.shape))
         if self._before is None:
-            self._single = [[_rows_of(plane, plane, _fitted(luma, plane), single=True)] for plane in planes]
+            self._rows = [[] for _ in planes]
+            self._single = [_rows_of(plane, plane, fitted(luma, plane), single=True) for plane in planes]
         else:
             others, other_small = self._before
-            if np.abs(small.astype(np.int16) - other_small).max(initial=0) > 0 or not np.array_equal(planes[0], others[0]):
-                field = flow_between(small, other_small)
-                for number, (plane, other) in enumerate(zip(planes, others, strict=True)):
-                    there = _fetched(other, field)
-                    rows = _rows_of((plane + there) / 2, (plane - there) / np.float32(np.sqrt(2)), _fitted(luma, plane))
-                    self._rows[number].append(rows)
+            field = flow_between(small, other_small)
+            for rows, plane, other in zip(self._rows, planes, others, strict=True):
+                there = _fetched(other, field)
+                mean, difference = (plane + there) / 2, (plane - there) / np.float32(np.sqrt(2))
+                rows.append(_rows_of(mean, difference, fitted(luma, plane)))
         self._before = (list(planes), small)
 
-    def found(self) -> list[Noise]:
+    def found(self) -> dict[str, Noise]:
         """The noise of each plane."""
-        return [
-            _noise_of(np.concatenate(rows if rows else single))
-            for rows, single in zip(self._rows, self._single, strict=True)
-        ]
+        noises = {}
+        for name, rows, single in zip(PLANES, self._rows, self._single, strict=False):
+            pairs = np.concatenate([*rows, single[:0]])
+            noises[name] = _noise_of(pairs if len(pairs) else single)
+        return noises
 
 
-def _fitted(luma: Plane, plane: Plane) -> Plane:
+def fitted(luma: Plane, plane: Plane) -> Plane:
     """Luma at the size of a plane."""
     if luma.shape == plane.shape:
         return luma
@@ -159,7 +186,7 @@ def _noise_of(rows: Array) -> Noise:
     """Noise by brightness and its spectrum, of the flattest blocks of every level."""
     flat = np.ones((BLOCK, BLOCK), np.float32)
     level = np.clip(((rows[:, 0]) * 10).astype(int), 0, len(LEVELS) - 1)
-    variance = np.full(len(LEVELS), np.nan)
+    variance, counts = np.full(len(LEVELS), np.nan), np.zeros(len(LEVELS), int)
     powers = []
     for number in range(len(LEVELS)):
         here = rows[level == number]
@@ -168,15 +195,19 @@ def _noise_of(rows: Array) -> Noise:
         chosen = here[np.argsort(here[:, 1], kind="stable")[: max(_FEWEST, int(len(here) * _FLATTEST))]]
         energy = chosen[:, 3:].sum(axis=1) / (BLOCK * BLOCK - 1)
         middle = float(np.median(energy))
-        variance[number] = middle
+        variance[number], counts[number] = middle, len(here)
         usual = chosen[(energy < 2 * middle) & (energy > 0)]
         if middle > 0 and len(usual):
             powers.append(usual[:, 2:] / middle)
     if not powers:
         return Noise(np.zeros(len(LEVELS), np.float32), flat)
     known = np.flatnonzero(np.isfinite(variance))
+    typical = np.sort(np.repeat(variance[known], counts[known]))[counts[known].sum() // 2]
+    variance = np.minimum(variance, _STEEPEST**2 * typical)  # a level that only shows in what moves misleads
     curve = np.interp(np.arange(len(LEVELS)), known, variance[known])
     spectrum = np.concatenate(powers).mean(axis=0).reshape(BLOCK, BLOCK)
-    spectrum[0, 0] = (spectrum[0, 1] + spectrum[1, 0]) / 2  # differences of light, not of grain, lie there
+    # What lies at 0 is differences of light as much as grain's: taken from around it, as for a separable spectrum.
+    beside = spectrum[0, 1] * spectrum[1, 0]
+    spectrum[0, 0] = min(beside / max(spectrum[1, 1], 1e-9), 2 * np.sqrt(beside))
     scale = float(spectrum.mean())
     return Noise(np.sqrt(curve * scale).astype(np.float32), np.asarray(spectrum / max(scale, 1e-12), np.float32))

@@ -42,6 +42,11 @@ _EXAMPLES = {
   restore deinterlace tape.mkv tape_50p.mkv --rate field
   restore run tape.mkv tape_2x.mkv deinterlace upscale --scale 2
 """,
+    "regrain": """\
+  restore run reel.mp4 out.mp4 denoise upscale regrain
+  restore regrain clean.mp4 film.mkv --amount 3 --size 0.8
+  restore run reel.mp4 out.mp4 denoise regrain --strength 0.5
+""",
     "stabilize": """\
   restore stabilize reel.mp4 still.mkv
   restore stabilize reel.mp4 still.mkv --crop 8

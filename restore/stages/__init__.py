@@ -20,6 +20,7 @@ _STAGES = {
     "stabilize": ("restore.stages.stabilize.options:StabilizeOptions", "restore.stages.stabilize.render:Stabilize"),
     "dedust": ("restore.stages.dedust.options:DedustOptions", "restore.stages.dedust.render:Dedust"),
     "denoise": ("restore.stages.denoise.options:DenoiseOptions", "restore.stages.denoise.render:Denoise"),
+    "regrain": ("restore.stages.regrain.options:RegrainOptions", "restore.stages.regrain.render:Regrain"),
     "upscale": ("restore.stages.upscale.options:UpscaleOptions", "restore.stages.upscale.render:Upscale"),
 }
 

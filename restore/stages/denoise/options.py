@@ -22,7 +22,8 @@ class DenoiseOptions(StageOptions):
         0.9, description="1 takes away all noise that can be told from the picture, 0.5 half of it, 0 none."
     )
     spatial: Amount = Field(
-        1.0, description="How far each frame alone is cleaned of what its neighbours left; 0 averages along motion only."
+        1.0,
+        description="How far each frame alone is cleaned of what its neighbours left; 0 averages along motion only.",
     )
     color: Amount = Field(1.0, description="How far noise of colour goes, of `strength`.")
     frames: int = Field(3, ge=0, le=6, description="Frames on either side that are averaged with; more is slower.")

@@ -10,19 +10,16 @@ import numpy as np
 import torch
 
 from restore.analysis.flow import Field, Plane, enlarged, moved
-from restore.analysis.noise import Noise
+from restore.analysis.noise import Noise, fitted
 from restore.analysis.opponent import opponents, with_changes
 from restore.errors import OptionError
 from restore.frames import FrameBatch, VideoFormat
 from restore.pipeline.contract import Analyzer, Device, Stage, Values, Window
-from restore.stages.denoise.analysis import NAMES, NoiseAnalyzer
+from restore.stages.denoise.analysis import NoiseAnalyzer
 from restore.stages.denoise.motion import Motion
 from restore.stages.denoise.options import DenoiseOptions
 from restore.stages.denoise.spatial import Cleaner
 from restore.stages.denoise.temporal import average, cell_share
-
-_NONE = 0.001
-"""Noise below this is the rounding of 8 bits: such a plane stays as it is."""
 
 
 class Denoise(Stage[DenoiseOptions]):
@@ -57,11 +54,8 @@ class Denoise(Stage[DenoiseOptions]):
         """As for every stage; noise is checked for its form."""
         if "noise" in changes:
             try:
-                for name, noise in changes["noise"].items():
-                    if name not in NAMES:
-                        raise ValueError(f"there is no {name}; there are {', '.join(NAMES)}")
-                    Noise.parse(noise)
-            except (AttributeError, KeyError, TypeError, ValueError) as error:
+                Noise.parse_all(changes["noise"])
+            except ValueError as error:
                 raise OptionError(f"denoise: noise: {error}; write it as the plan does") from None
         rest = {name: value for name, value in changes.items() if name != "noise"}
         return {**changes, **super().checked_edit(rest)}
@@ -74,9 +68,9 @@ class Denoise(Stage[DenoiseOptions]):
         """Denoise the core frames; planes that have no noise are handed back as they are."""
         told = {**self.options.model_dump(), **values}
         core = tuple(plane[batch.core] for plane in batch.planes)
-        noises = [Noise.parse(told["noise"][name]) for name in NAMES if name in told.get("noise", {})]
+        noises = Noise.parse_all(told.get("noise", {}))
         amounts = [float(told["strength"]) * (float(told["color"]) if place else 1) for place in range(len(noises))]
-        if not any(a > 0 and n.sigma.max() > _NONE for a, n in zip(amounts, noises, strict=True)):
+        if not any(a > 0 and n.is_there for a, n in zip(amounts, noises, strict=True)):
             return core
         split = [plane.cpu().numpy() for plane in opponents(batch.planes, batch.format.pixel)]
         present = [n for n, valid in enumerate(batch.valid) if valid]
@@ -104,10 +98,10 @@ class Denoise(Stage[DenoiseOptions]):
         done: list[torch.Tensor | None] = []
         believed: list[Plane] | None = None
         for plane, noise in zip(split, noises, strict=True):
-            if noise.sigma.max() <= _NONE:
+            if not noise.is_there:
                 done.append(None)
                 continue
-            sigma = float(told["level"]) * noise.at(_fitted(luma, plane[n]))
+            sigma = float(told["level"]) * noise.at(fitted(luma, plane[n]))
             averaged = average(plane[n], _fetched(plane, near, fields), sigma, cell_share(noise), believed)
             believed = believed or averaged.weights
             result = torch.from_numpy(averaged.plane)
@@ -125,13 +119,6 @@ class Denoise(Stage[DenoiseOptions]):
     def close(self) -> None:
         """Forget the frames."""
         self._motion = Motion()
-
-
-def _fitted(luma: Plane, plane: Plane) -> Plane:
-    """Luma at the size of a plane."""
-    if luma.shape == plane.shape:
-        return luma
-    return np.asarray(cv2.resize(luma, plane.shape[::-1], interpolation=cv2.INTER_AREA), np.float32)
 
 
 def _fetched(plane: Plane, near: Sequence[int], fields: Sequence[Field]) -> list[Plane]:
