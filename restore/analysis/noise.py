@@ -75,7 +75,7 @@ class Noise:
     @classmethod
     def parse(cls, found: Mapping[str, Any]) -> Noise:
         """Read what `as_json` wrote. Raises ValueError or KeyError."""
-        sigma = np.asarray(found["sigma"], np.float32) / 100
+        sigma: Array = np.asarray(found["sigma"], np.float32) / np.float32(100)
         spectrum = np.asarray([[float(power) for power in row.split()] for row in found["spectrum"]], np.float32)
         if sigma.shape != (len(LEVELS),) or spectrum.shape != (BLOCK, BLOCK):
             raise ValueError(f"noise is {len(LEVELS)} levels and a spectrum of {BLOCK} rows of {BLOCK}")
@@ -136,7 +136,7 @@ class NoiseMeter:
             field = flow_between(small, other_small)
             for rows, plane, other in zip(self._rows, planes, others, strict=True):
                 there = _fetched(other, field)
-                mean, difference = (plane + there) / 2, (plane - there) / np.float32(np.sqrt(2))
+                mean, difference = (plane + there) * np.float32(0.5), (plane - there) * np.float32(np.sqrt(0.5))
                 rows.append(_rows_of(mean, difference, fitted(luma, plane)))
         self._before = (list(planes), small)
 

@@ -57,7 +57,7 @@ class Regrain(Stage[RegrainOptions]):
         if not any(noise.is_there for noise in grains):
             return core
         pts = batch.pts[batch.core]
-        changes = []
+        changes: list[Tensor | None] = []
         for place, (plane, noise) in enumerate(zip(split, grains, strict=True)):
             if not noise.is_there:
                 changes.append(None)
