@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import torch
 
-from restore.analysis.flow import Field, Plane, enlarged, moved
+from restore.analysis.flow import Plane
 from restore.analysis.noise import Noise, fitted
 from restore.analysis.opponent import opponents, with_changes
 from restore.errors import OptionError
@@ -102,7 +102,13 @@ class Denoise(Stage[DenoiseOptions]):
                 done.append(None)
                 continue
             sigma = float(told["level"]) * noise.at(fitted(luma, plane[n]))
-            averaged = average(plane[n], _fetched(plane, near, fields), sigma, cell_share(noise), believed)
+            averaged = average(
+                plane[n],
+                [self._motion.fetched(plane[k], field) for k, field in zip(near, fields, strict=True)],
+                sigma,
+                cell_share(noise),
+                believed,
+            )
             believed = believed or averaged.weights
             result = torch.from_numpy(averaged.plane)
             if told["spatial"]:
@@ -119,8 +125,3 @@ class Denoise(Stage[DenoiseOptions]):
     def close(self) -> None:
         """Forget the frames."""
         self._motion = Motion()
-
-
-def _fetched(plane: Plane, near: Sequence[int], fields: Sequence[Field]) -> list[Plane]:
-    """The neighbours of one plane, moved into the frame's place."""
-    return [moved(plane[n], enlarged(field, *plane.shape[1:])) for n, field in zip(near, fields, strict=True)]

@@ -7,6 +7,8 @@ Image Processing 2007, without the search for similar blocks: the third dimensio
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -15,8 +17,13 @@ from restore.analysis.noise import BLOCK, cosines
 
 _STEP = 4
 _THRESHOLD = 2.6
-_WIENER = 1.0
+_WIENER = 0.8
 _NOUGHT = 1e-10
+_STRIP = 8
+"""Rows of blocks."""
+
+Rule = Callable[[Tensor, Tensor], Tensor]
+"""What is left of each frequency, [0, 1], of its power and that of the noise."""
 
 
 class Cleaner:
@@ -33,37 +40,47 @@ class Cleaner:
         height, width = plane.shape
         edges = (_STEP, -width % _STEP + _STEP, _STEP, -height % _STEP + _STEP)
         reflects = min(height, width) > 2 * _STEP
-        padded = F.pad(plane[None, None], edges, mode="reflect" if reflects else "replicate")[0, 0]
-        variance = F.avg_pool2d(F.pad(sigma[None, None], edges, mode="replicate"), BLOCK, _STEP).reshape(-1, 1).square()
-        noise = variance * self._spectrum + _NOUGHT
-        found = _blocks(padded) @ self._basis.T
-        kept = (found.square() > _THRESHOLD**2 * noise).float()
-        kept[:, 0] = 1
-        pilot = _joined((found * kept) @ self._basis, 1 / kept.sum(dim=1), padded)
-        power = (_blocks(pilot) @ self._basis.T).square_()
-        gains = power / (power + _WIENER * noise)
-        gains[:, 0] = 1
-        done = _joined((found * gains) @ self._basis, 1 / gains.square().sum(dim=1), padded)
+        padded = F.pad(plane[None, None], edges, mode="reflect" if reflects else "replicate")[0, 0].contiguous()
+        variance = F.avg_pool2d(F.pad(sigma[None, None], edges, mode="replicate"), BLOCK, _STEP)[0, 0].square()
+        pilot = self._pass(padded, padded, variance, self._kept)
+        done = self._pass(padded, pilot, variance, self._wiener)
         return done[_STEP : _STEP + height, _STEP : _STEP + width]
 
+    def _pass(self, padded: Tensor, pilot: Tensor, variance: Tensor, rule: Rule) -> Tensor:
+        """Once over the plane, a strip at a time: a strip stays in the processor's cache."""
+        down, across = padded.shape[0] // _STEP, padded.shape[1] // _STEP
+        total, divisor = padded.new_zeros(down, _STEP, across, _STEP), padded.new_zeros(down, across)
+        for first in range(0, down - 1, _STRIP):
+            last = min(first + _STRIP, down - 1)
+            lines = slice(first * _STEP, (last + 1) * _STEP)
+            found = _blocks(padded[lines]) @ self._basis.T
+            guide = found if pilot is padded else _blocks(pilot[lines]) @ self._basis.T
+            noise = variance[first:last].reshape(-1, 1) * self._spectrum + _NOUGHT
+            gains = rule(guide.square_() if pilot is not padded else guide.square(), noise)
+            gains[:, 0] = 1
+            weights = 1 / gains.square().sum(dim=1)
+            parts = (found.mul_(gains) @ self._basis).mul_(weights[:, None])
+            cells = parts.view(last - first, across - 1, 2, _STEP, 2, _STEP)
+            each = weights.view(last - first, across - 1)
+            for y in (0, 1):
+                for x in (0, 1):
+                    rows, columns = slice(first + y, last + y), slice(x, x + across - 1)
+                    total[rows, :, columns] += cells[:, :, y, :, x].transpose(1, 2)
+                    divisor[rows, columns] += each
+        return (total / divisor[:, None, :, None]).reshape(padded.shape)
 
-def _blocks(padded: Tensor) -> Tensor:
-    """(rows * columns, 64) overlapping blocks, a step apart, each read row by row."""
-    rows, columns = padded.shape[0] // _STEP - 1, padded.shape[1] // _STEP - 1
-    line = padded.shape[1]
-    view = padded.contiguous().as_strided((rows, columns, BLOCK, BLOCK), (line * _STEP, _STEP, line, 1))
+    @staticmethod
+    def _kept(power: Tensor, noise: Tensor) -> Tensor:
+        return (power > _THRESHOLD**2 * noise).float()
+
+    @staticmethod
+    def _wiener(power: Tensor, noise: Tensor) -> Tensor:
+        return power / torch.add(power, noise, alpha=_WIENER)
+
+
+def _blocks(lines: Tensor) -> Tensor:
+    """(rows * columns, 64) overlapping blocks, a step apart, each read row by row; `lines` is contiguous."""
+    rows, columns = lines.shape[0] // _STEP - 1, lines.shape[1] // _STEP - 1
+    line = lines.shape[1]
+    view = lines.as_strided((rows, columns, BLOCK, BLOCK), (line * _STEP, _STEP, line, 1), lines.storage_offset())
     return view.reshape(-1, BLOCK * BLOCK)
-
-
-def _joined(blocks: Tensor, weights: Tensor, like: Tensor) -> Tensor:
-    """A plane of the shape of `like` from overlapping blocks, averaged with a weight each, (n,)."""
-    down, across = like.shape[0] // _STEP, like.shape[1] // _STEP
-    rows, columns = down - 1, across - 1
-    total, divisor = like.new_zeros(down, _STEP, across, _STEP), like.new_zeros(down, across)
-    parts = (blocks * weights[:, None]).view(rows, columns, 2, _STEP, 2, _STEP)
-    each = weights.view(rows, columns)
-    for y in (0, 1):
-        for x in (0, 1):
-            total[y : y + rows, :, x : x + columns] += parts[:, :, y, :, x].transpose(1, 2)
-            divisor[y : y + rows, x : x + columns] += each
-    return (total / divisor[:, None, :, None]).reshape(like.shape)

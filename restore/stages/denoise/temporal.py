@@ -17,9 +17,10 @@ from restore.analysis.noise import BLOCK, Noise, cosines
 
 _CELL = 4
 """Weights are found for squares of this side, and read smoothly between."""
-_USUAL, _COARSE_USUAL = 1.15, 1.5
+_USUAL, _COARSE_USUAL = 1.15, 2.0
 """A difference of this many times the noise's variance is still taken for noise, in fine and in coarse."""
-_COARSE = 4.0
+_COARSE = 2.5
+"""How much an error in coarse counts."""
 
 
 class Average(NamedTuple):
