@@ -32,11 +32,9 @@ GRAINS = {
     "pushed, colour": [Grain(seed, 0.09, 0.55, 0.35, "disc", "density") for seed in (7301, 7302)],
 }
 FILTERS = {
-    "hqdn3d": ["hqdn3d=4", "hqdn3d=8", "hqdn3d=14", "hqdn3d=22", "hqdn3d=8:6:22:16", "hqdn3d=4:3:30:22"],
-    "nlmeans": ["nlmeans=s=4:r=11", "nlmeans=s=8:r=11", "nlmeans=s=14:r=11", "nlmeans=s=22:r=11"],
-    "atadenoise": [
-        f"atadenoise={t}:{2 * t}:{t}:{2 * t}:{t}:{2 * t}:s={s}" for t in (0.1, 0.2, 0.3) for s in (5, 9, 15)
-    ],
+    "hqdn3d": [f"hqdn3d={s}" for s in ("14", "22", "30:22:30:22", "40:30:40:30", "12:9:60:45")],
+    "nlmeans": [f"nlmeans=s={s}:r=11" for s in (8, 11, 14, 19)],
+    "atadenoise": [f"atadenoise={t}:{2 * t}:{t}:{2 * t}:{t}:{2 * t}:s={s}" for t in (0.2, 0.3) for s in (9, 15)],
 }
 """Each filter at the strengths among which it is given its best, clip by clip."""
 

@@ -28,8 +28,8 @@ LEVELS = tuple(round(0.05 + 0.1 * step, 2) for step in range(10))
 
 PLANES = ("luma", "blue", "red")
 """What is measured, as the plan calls it: luma and the two colour differences."""
-NONE = 0.001
-"""Noise below this is the rounding of 8 bits: such a plane has none."""
+NONE = 0.0025
+"""Noise below this, half a step of 8 bits, is rounding and coding: such a plane has none."""
 
 Array = npt.NDArray[np.float32]
 
@@ -65,7 +65,7 @@ class Noise:
     @property
     def is_there(self) -> bool:
         """Whether it is more than rounding."""
-        return bool(self.sigma.max() > NONE)
+        return bool(np.median(self.sigma) > NONE)
 
     def as_json(self) -> dict[str, Any]:
         """As the plan holds it: ``sigma`` in percent of the range."""

@@ -83,7 +83,7 @@ def _grains(told: dict[str, Any], planes: int) -> list[Noise]:
     factor = float(told["strength"])
     if told["amount"] is not None:
         wanted, middle = told["amount"] / 100, float(found[0].sigma[[*_MIDDLE]].mean())
-        if middle > 2 * NONE:
+        if middle > NONE:
             factor *= wanted / middle
         else:  # no grain to go by: that of a developed layer, from none to full
             tones = np.asarray(LEVELS, np.float32)
