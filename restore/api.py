@@ -19,7 +19,7 @@ import torch
 
 from restore.engines.inline import InlineEngine
 from restore.errors import OptionError
-from restore.frames import ColorInfo, Frame, FrameBatch, PixelFormat, Shot, VideoFormat
+from restore.frames import ColorInfo, Frame, PixelFormat, Shot, VideoFormat
 from restore.media.open import identity, open_source
 from restore.media.open import probe as _probe
 from restore.media.options import InputOptions
@@ -351,13 +351,7 @@ def _findings(chain: Chain, shot: Shot, read: Callable[[range], list[Frame]]) ->
     times = np.arange(len(shot))
     analyzer.film(FrameIndex(times, times < 0, times == 0, Fraction(1, 25), Fraction(25), 1))
     analyzer.open(chain.device)
-    analyzer.begin(shot, chain.formats[0])
-    for number in analyzer.wanted(shot):
-        for picture in chain.pictures(read, shot, range(number, number + 1), [{}], upto=0):
-            pixels = chain.converter.pixels([picture], stage.domain)
-            planes = chain.converter.planes([picture], stage.domain) if stage.domain == "chroma" else ()
-            analyzer.add(FrameBatch(pixels, (number,), slice(0, 1), (True,), 0, chain.formats[0], planes))
-    found, arrays = analyzer.finish(), dict(analyzer.arrays())
+    found, arrays = chain.findings(analyzer, 0, read, shot, []), dict(analyzer.arrays())
     return {**found, "arrays": arrays} if arrays else found
 
 

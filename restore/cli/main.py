@@ -18,6 +18,8 @@ _COMMANDS = {
     "upscale": ("restore.cli.stage:stage_command", "Enlarge a film, a scan or a picture."),
     "colorize": ("restore.cli.stage:stage_command", "Give a black-and-white film colours."),
     "dedust": ("restore.cli.stage:stage_command", "Take away dust, dirt and scratches."),
+    "denoise": ("restore.cli.stage:stage_command", "Take grain and noise away; detail stays."),
+    "regrain": ("restore.cli.stage:stage_command", "Put the source's own grain back, or grain by hand."),
     "deinterlace": ("restore.cli.stage:stage_command", "Make whole frames of fields; undo telecine."),
     "deflicker": ("restore.cli.stage:stage_command", "Even out brightness that jumps from frame to frame."),
     "stabilize": ("restore.cli.stage:stage_command", "Take gate weave away; the camera's movement stays."),
