@@ -92,7 +92,7 @@ def best_path(rows: Plane, step: int = 1) -> tuple[Floats, npt.NDArray[np.intp]]
     return total, way
 
 
-def _precise(rows: Plane, columns: npt.NDArray[np.intp]) -> Floats:
+def precise(rows: Plane, columns: npt.NDArray[np.intp]) -> Floats:
     """Columns of peaks to a fraction of a pixel: the centre of gravity of three."""
     width = rows.shape[1]
     strip = np.arange(len(columns))
@@ -114,7 +114,7 @@ def ridges(luma: Plane, count: int = 16, share: float = 0.5, most: int = 24) -> 
             present = certain[np.arange(count), columns] >= 1
             if present.mean() < share:
                 break
-            x = _precise(rows, columns)
+            x = precise(rows, columns)
             strip = np.arange(count)
             x = np.interp(strip, strip[present], x[present])
             found.append((float(total[end]), Ridge(x, present, sign)))
