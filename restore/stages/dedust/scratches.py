@@ -20,6 +20,7 @@ from restore.stages.dedust.peel import View, peel
 
 Rows = npt.NDArray[np.float32]
 _PATH: TypeAdapter[list[tuple[int, float, float]]] = TypeAdapter(list[tuple[int, float, float]])
+_ROWS: TypeAdapter[tuple[float, float]] = TypeAdapter(tuple[float, float])
 _BAND = 4
 """How far from its planned place a scratch is sought, in pixels."""
 _FAR = 1000.0
@@ -33,25 +34,32 @@ class Line:
     """1: lighter than the picture, -1: darker."""
     path: tuple[tuple[int, float, float], ...]
     """(pts, x at half height, how much further right it is at the bottom than at the top), by rising pts."""
+    rows: tuple[float, float] = (0.0, 1.0)
+    """Where it begins and ends, as shares of the height; x and slope are those it would have over all of it."""
 
     @classmethod
     def parse(cls, value: Any) -> Line:
-        """From the plan or from edits: ``{"sign": 1 or -1, "path": [[pts, x, slope], ...]}``. Raises OptionError."""
+        """From the plan or from edits. Raises OptionError.
+
+        ``{"sign": 1 or -1, "path": [[pts, x, slope], ...], "rows": [top, bottom]}``; without rows it runs all the way.
+        """
         try:
-            if set(value) != {"sign", "path"} or value["sign"] not in (1, -1):
+            if not {"sign", "path"} <= set(value) <= {"sign", "path", "rows"} or value["sign"] not in (1, -1):
                 raise ValueError
             path = _PATH.validate_python(value["path"])
-            if not path or not np.isfinite(np.array(path, float)).all():
+            top, bottom = _ROWS.validate_python(value.get("rows", (0.0, 1.0)))
+            if not path or not np.isfinite(np.array(path, float)).all() or not 0 <= top < bottom <= 1:
                 raise ValueError
         except (ValidationError, TypeError, ValueError):
             raise OptionError(
-                'dedust: lines: write a list of {"sign": 1 or -1, "path": [[pts, x at half height, slope], ...]}'
+                'dedust: lines: write a list of {"sign": 1 or -1, "path": [[pts, x at half height, slope], ...],'
+                ' "rows": [top, bottom]}'
             ) from None
-        return cls(int(value["sign"]), tuple(sorted(path)))
+        return cls(int(value["sign"]), tuple(sorted(path)), (top, bottom))
 
     def as_json(self) -> dict[str, Any]:
         """What `parse` reads."""
-        return {"sign": self.sign, "path": [list(place) for place in self.path]}
+        return {"sign": self.sign, "path": [list(place) for place in self.path], "rows": list(self.rows)}
 
     def at(self, pts: int) -> tuple[float, float] | None:
         """x at half height and slope at a time; None before its first and after its last."""
@@ -109,19 +117,21 @@ def traced(luma: Plane, line: Line, pts: int) -> Trace | None:
     coarse = strips(band, count) - np.abs(offsets).astype(np.float32) * np.float32(0.002)
     total, way = best_path(coarse)
     columns = way[:, int(total.argmax())]
-    shows = _shows(coarse[np.arange(count), columns])
+    where = (np.arange(count) + 0.5) * height / count
+    shows = _shows(coarse[np.arange(count), columns], (where >= line.rows[0] * height) & (where <= line.rows[1] * height))
     if not shows.any():
         return None
-    where = (np.arange(count) + 0.5) * height / count
     x = planned + np.interp(rows, where, precise(coarse, columns) - _BAND)
     there = np.interp(rows, where, shows.astype(float)) > 0.25
     return Trace(x.astype(np.float32), there, _half_width(luma, line.sign, x, there))
 
 
-def _shows(strength: npt.NDArray[np.floating[Any]]) -> Mask:
+def _shows(strength: npt.NDArray[np.floating[Any]], within: Mask) -> Mask:
     """In which strips the line is there: where it is plain, and in gaps of up to two strips between such."""
-    usual = float(np.median(strength))
-    shows = strength > max(0.006, 0.3 * usual)
+    if not within.any():
+        return within
+    usual = float(np.median(strength[within]))
+    shows = within & (strength > max(0.006, 0.3 * usual))
     closed = cv2.morphologyEx(shows.astype(np.uint8)[:, None], cv2.MORPH_CLOSE, np.ones((3, 1), np.uint8))[:, 0]
     return np.asarray(closed, bool)
 
