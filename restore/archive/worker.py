@@ -39,6 +39,7 @@ class Task:
     device: str
     precision: str
     report: bool = True
+    fixity: bool = False
 
 
 def serve(pipe: Connection, threads: int) -> None:
@@ -108,6 +109,10 @@ def _restore(task: Task, facts: FileFacts, pipe: Connection, stop: threading.Eve
     if task.report:
         with contextlib.suppress(RestoreError, OSError):  # the film is made; a report can be written later
             api.report(result.folder)
+    if task.fixity and task.output.is_file():
+        from restore.archive.fixity import write_sidecars
+
+        write_sidecars(task.output)
     made = None
     if task.output.is_file():
         made = FileFacts.of(str(task.output))

@@ -27,6 +27,8 @@ _COMMANDS = {
     "batch": ("restore.cli.batch:batch", "Restore many reels, unattended."),
     "report": ("restore.cli.report:report", "Write a job's report anew."),
     "compare": ("restore.cli.report:compare", "Compare two films on a page."),
+    "verify-fixity": ("restore.cli.fixity:verify_fixity", "Check files against their checksums."),
+    "bag": ("restore.cli.fixity:bag", "Copy finished files into a BagIt folder."),
     "probe": ("restore.cli.look:probe", "Say what a source holds, and what is assumed."),
     "shots": ("restore.cli.look:shots", "List the shots of a film."),
     "clean": ("restore.cli.look:clean", "Delete a job's rendered segments, or all of it."),
