@@ -26,6 +26,7 @@ _COMMANDS = {
     "run": ("restore.cli.run:run", "Run a recipe, or several stages in a chain."),
     "batch": ("restore.cli.batch:batch", "Restore many reels, unattended."),
     "report": ("restore.cli.report:report", "Write a job's report anew."),
+    "review": ("restore.cli.report:review", "Look through a job, shot by shot."),
     "compare": ("restore.cli.report:compare", "Compare two films on a page."),
     "verify-fixity": ("restore.cli.fixity:verify_fixity", "Check files against their checksums."),
     "bag": ("restore.cli.fixity:bag", "Copy finished files into a BagIt folder."),
