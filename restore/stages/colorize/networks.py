@@ -20,8 +20,8 @@ DDCOLOR_SIZE = 512
 _REEL_SHORT, _REEL_LONG = 128, 256
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 # Chosen on pictures held back from training (models/reel-colorize/README.md).
-_TEMPERATURE = 1.0
-_GAIN = 1.0
+_TEMPERATURE = 0.8
+_GAIN = 0.8
 _UNSURE = 24.0  # spread of colours, in the compressed plane, of a network that knows nothing
 
 
