@@ -49,7 +49,7 @@ class _Network:
 
 
 class _Reel(_Network):
-    """Ours: the picture and its mirror image, averaged; the mean of the colours it thinks possible, the quieter the less
+    """Ours: the picture and its mirror image, averaged; the mean of the colours it thinks possible, quieter the less
     sure it is."""
 
     def input_size(self, height: int, width: int) -> tuple[int, int]:
