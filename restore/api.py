@@ -18,7 +18,7 @@ import numpy.typing as npt
 import torch
 
 from restore.engines.inline import InlineEngine
-from restore.errors import OptionError
+from restore.errors import OptionError, SourceNotFoundError
 from restore.frames import ColorInfo, Frame, FrameBatch, PixelFormat, Shot, VideoFormat
 from restore.media.open import identity, open_source
 from restore.media.open import probe as _probe
@@ -165,6 +165,31 @@ def run_prepared(
     """Carry out what `prepare_run` checked."""
     cancelled = cancel.is_set if isinstance(cancel, Event) else cancel or (lambda: False)
     return Runner(setup, engine or InlineEngine(), on_progress, cancelled).run()
+
+
+def plot(job: StrPath) -> list[Path]:
+    """Draw what the analyses of a job found, edits applied, into its folder: ``plots/2-deflicker.png`` and the like.
+
+    Returns the files; a stage that found nothing to do has none. Raises SourceNotFoundError and PlanError.
+    """
+    from restore.pipeline.lookup import shot_values
+    from restore.report.plots import PLOTS, ShotValues
+
+    folder = Path(job)
+    if not (folder / "job.json").exists():
+        raise SourceNotFoundError(f"{folder}: no job folder; give the one beside the output, OUTPUT.restore")
+    with disk_errors(folder), Job(folder) as opened:
+        recipe = Recipe.from_dict(opened.manifest.get("recipe", {}))
+        stages = [build_stage(name, options) for name, options in recipe.stages]
+        written = []
+        for key, name, found in shot_values(opened, stages):
+            if name in PLOTS:
+                path = folder / "plots" / f"{key}.png"
+                path.parent.mkdir(exist_ok=True)
+                path.unlink(missing_ok=True)
+                if PLOTS[name]([ShotValues(*shot) for shot in found], path):
+                    written.append(path)
+    return written
 
 
 @dataclass(frozen=True)

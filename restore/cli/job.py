@@ -92,7 +92,7 @@ def preview_job(source: str, output: Path, recipe: Recipe, values: dict[str, Any
     voice, setup = _prepared(source, output, recipe, values)
     if values["dry_run"]:
         return 0
-    with _stopping() as stop, voice.progress() as report:
+    with stopping() as stop, voice.progress() as report:
         result = api.preview(setup, on_progress=report, cancel=stop)
     voice.preview(result)
     return 0

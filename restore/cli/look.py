@@ -127,6 +127,24 @@ def shots(source: str, work_dir: Path | None, as_json: bool, **values: Any) -> N
         )
 
 
+@click.command(short_help="Draw what a job's analyses found.")
+@click.argument("job", type=click.Path(path_type=Path))
+def plot(job: Path) -> None:
+    """Draw what JOB's analyses found, your edits applied, into JOB/plots: brightness and its course, the weave's path.
+
+    \b
+    Examples:
+      restore plot reel_restored.mp4.restore
+    """
+    from restore import api
+
+    written = api.plot(job)
+    for path in written:
+        click.echo(path)
+    if not written:
+        click.echo(f"{job}: nothing to draw; no flicker or weave was found worth taking away", err=True)
+
+
 @click.command(short_help="Delete a job's rendered segments, or all of it.")
 @click.argument("job", type=click.Path(path_type=Path))
 @click.option("--all", "everything", is_flag=True, help="Delete the plan and the edits too: the whole folder.")
