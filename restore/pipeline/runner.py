@@ -128,6 +128,8 @@ class Runner:
         job.update_manifest(damaged=[found.as_json() for found in damaged])
         timeline = self._timeline(job, listed, edits)
         index = index_of(timeline, listed, setup.formats[1]) if timeline else listed
+        for stage in split_stages(request.stages)[1]:
+            stage.check_film(index)
         task = RenderTask(
             request.source, request.input, request.stages, setup.device, setup.transfer, request.batch, setup.output,
             index, self._decoder_threads(listed), 0, (timeline, listed) if timeline else None,
@@ -307,7 +309,9 @@ class Runner:
     ) -> None:
         output = self.setup.output
         made: dict[str, Any] = {
-            "key": self._output_key(works), "output": str(self.setup.request.output.absolute())
+            "key": self._output_key(works), "output": str(self.setup.request.output.absolute()),
+            "begins": float((int(index.pts[first]) - int(index.pts[0])) * index.time_base),
+            "frames": stop - first,
         }  # fmt: skip
         if isinstance(output, EncoderSettings):
             made = self._join(job, made, output, journal, index, works, first, stop)
