@@ -38,10 +38,11 @@ ALLOWED = {
     # The front doors.
     "api": {"errors", "frames", "times", "media", "pipeline", "engines", "recipe", "presets", "stages", "zoo",
             "report", "provenance"},
+    "examine": {"errors", "frames", "media", "pipeline", "engines", "recipe", "stages", "report"},
     # Many jobs.
     "archive": {"errors", "times", "media", "pipeline", "recipe", "api"},
-    "cli": {"errors", "times", "api", "recipe", "presets", "stages", "pipeline", "media", "zoo", "report",
-            "engines", "archive"},
+    "cli": {"errors", "times", "api", "examine", "recipe", "presets", "stages", "pipeline", "media", "zoo",
+            "report", "engines", "archive"},
 }  # fmt: skip
 CONTRACT = {
     "restore.pipeline.contract",

@@ -39,11 +39,11 @@ def probe(source: str, no_look: bool, as_json: bool, **values: Any) -> None:
       restore probe reel.mp4
       restore probe "scan_%06d.dpx" --fps 24 --json
     """
-    from restore import api
+    from restore import api, examine
 
     reading = validated(InputOptions, given(InputOptions, values))
     info = api.probe(source, reading)
-    fields = None if no_look else api.survey_fields(source, reading)
+    fields = None if no_look else examine.survey_fields(source, reading)
     fmt, color = info.format, info.format.color
     facts: dict[str, Any] = {
         "source": info.path,
@@ -136,9 +136,9 @@ def plot(job: Path) -> None:
     Examples:
       restore plot reel_restored.mp4.restore
     """
-    from restore import api
+    from restore import examine
 
-    written = api.plot(job)
+    written = examine.plot(job)
     for path in written:
         click.echo(path)
     if not written:
