@@ -73,7 +73,7 @@ def test_strength_multiplies_and_what_is_set_wins() -> None:
     ],
 )  # fmt: skip
 def test_what_cannot_be_is_said_in_one_line(asked: dict[str, Sequence[str]], said: str) -> None:
-    with pytest.raises(OptionError, match="^[^\n]+$") as caught:
+    with pytest.raises(OptionError, match=r"^[^\n]+$") as caught:
         preset("film", **asked)  # type: ignore[arg-type]
     assert said in str(caught.value)
 
