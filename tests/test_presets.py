@@ -7,6 +7,7 @@ import tomllib
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -157,12 +158,17 @@ def worn(count: int) -> list[np.ndarray]:
     return made
 
 
+def event(told: str, kind: str) -> dict[str, Any]:
+    """The one event of a kind among what a command said as JSON."""
+    [found] = [line for line in map(json.loads, told.splitlines()) if line["event"] == kind]
+    return dict(found)
+
+
 def test_a_preview_is_kept_for_the_full_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     source = write_pictures_as_film(tmp_path / "worn.mkv", worn(120))
     line = ["film", str(source), str(tmp_path / "out.mkv"), "--no-upscale", "--skip", "denoise", "--json"]
     assert main([*line, "--preview"]) == 0
-    told = json.loads(capsys.readouterr().out.splitlines()[-1])
-    assert told["event"] == "preview"
+    told = event(capsys.readouterr().out, "preview")
     assert any("flicker" in moment["found"] for moment in told["moments"])
     with av.open(str(tmp_path / "out.preview.mp4")) as pairs:
         frames = list(pairs.decode(video=0))
@@ -171,7 +177,7 @@ def test_a_preview_is_kept_for_the_full_run(tmp_path: Path, capsys: pytest.Captu
     assert (tmp_path / "out.preview.png").exists()
     assert not (tmp_path / "out.mkv").exists()
     assert main(line) == 0
-    done = json.loads(capsys.readouterr().out.splitlines()[-1])
+    done = event(capsys.readouterr().out, "done")
     assert done["rendered"] < done["frames"] == 120
     # The same film as without a preview.
     assert main([*line[:2], str(tmp_path / "other.mkv"), *line[3:]]) == 0
