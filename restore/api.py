@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable
-from contextlib import closing
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import islice
 from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING, Any
@@ -24,7 +21,6 @@ from restore.media.open import identity, open_source
 from restore.media.open import probe as _probe
 from restore.media.options import InputOptions
 from restore.media.probe import SourceInfo
-from restore.media.source import VideoSource
 from restore.pipeline.chain import Chain
 from restore.pipeline.device import choose_device
 from restore.pipeline.index import FrameIndex
@@ -38,9 +34,7 @@ from restore.recipe import Recipe
 from restore.stages import build_stage
 
 if TYPE_CHECKING:
-    from restore.pipeline.preview import Moment
     from restore.pipeline.render import Engine
-    from restore.stages.deinterlace.survey import FieldSurvey
 
 StrPath = str | os.PathLike[str]
 
@@ -62,31 +56,6 @@ def probe(source: StrPath, input: InputOptions = InputOptions()) -> SourceInfo:
     Raises SourceNotFoundError, SourceError, OptionError.
     """
     return _probe(os.fspath(source), input)
-
-
-def survey_fields(source: StrPath, input: InputOptions = InputOptions()) -> FieldSurvey | None:
-    """Look at a few stretches of a film and tell progressive, interlaced and telecined apart.
-
-    None for pictures and sequences of them, which hold no fields. Raises as `probe`.
-    """
-    from restore.stages.deinterlace.survey import LENGTH, STRETCHES, survey
-
-    info = _probe(os.fspath(source), input)
-    if info.kind != "film":
-        return None
-    length = info.duration or Fraction(0)
-    frames = int(length * info.format.frame_rate)
-    places = STRETCHES if frames > 4 * STRETCHES * LENGTH else 1
-    stretches: list[list[Frame]] = []
-    with open_source(os.fspath(source), input) as opened:
-        assert isinstance(opened, VideoSource)
-        for place in range(places):
-            # Not its very beginning, which is black, and at the end nothing is left to look at.
-            start = info.start + length * Fraction(2 * place + 1, 2 * places)
-            found = opened.near(round(start / info.format.time_base)) if places > 1 else opened.frames()
-            with closing(found) as stream:
-                stretches.append(list(islice(stream, LENGTH if places > 1 else STRETCHES * LENGTH)))
-    return survey(stretches, info.format, info.field_order)
 
 
 def prepare_run(
@@ -165,51 +134,6 @@ def run_prepared(
     """Carry out what `prepare_run` checked."""
     cancelled = cancel.is_set if isinstance(cancel, Event) else cancel or (lambda: False)
     return Runner(setup, engine or InlineEngine(), on_progress, cancelled).run()
-
-
-@dataclass(frozen=True)
-class PreviewResult:
-    """What a preview wrote."""
-
-    film: Path
-    """Pairs of source and result, side by side."""
-    sheet: Path
-    """A still of each moment."""
-    moments: tuple[Moment, ...]
-
-
-def preview(
-    setup: Setup,
-    *,
-    seconds: float = 2.0,
-    moments: int = 4,
-    on_progress: OnProgress | None = None,
-    cancel: Event | Callable[[], bool] | None = None,
-) -> PreviewResult:
-    """Render the worst moments of a film that `prepare_run` checked, side by side with the source.
-
-    Written beside the output: ``OUTPUT.preview.mp4`` and ``OUTPUT.preview.png``, replaced if there. Pixels are those
-    of the full run; what it can use of them is kept in its job folder.
-
-    Args:
-        setup: from `prepare_run`.
-        seconds: length of each moment.
-        moments: how many.
-        on_progress, cancel: as in `run`.
-
-    Raises RestoreError.
-    """
-    from restore.pipeline.preview import Previewer
-    from restore.report.pairs import Pairs
-
-    cancelled = cancel.is_set if isinstance(cancel, Event) else cancel or (lambda: False)
-    previewer = Previewer(setup, InlineEngine(), on_progress, cancelled, moments=moments, seconds=seconds)
-    # A pattern's %06d has no place in the name of one film.
-    stem = re.sub(r"%0?\d*d", "", setup.request.output.stem).rstrip("_-. ") or "film"
-    film, sheet = (setup.request.output.with_name(f"{stem}.preview{suffix}") for suffix in (".mp4", ".png"))
-    with Pairs(film, sheet, setup.info.format, setup.output.format, setup.transfer) as pairs:
-        found = previewer.preview(pairs.show)
-    return PreviewResult(film, sheet, tuple(found))
 
 
 def shots(
@@ -333,7 +257,6 @@ __all__ = [
     "apply",
     "default_folder",
     "prepare_run",
-    "preview",
     "probe",
     "run",
     "run_prepared",

@@ -38,11 +38,12 @@ ALLOWED = {
     # The front doors.
     "api": {"errors", "frames", "times", "media", "pipeline", "engines", "recipe", "presets", "stages", "zoo",
             "report", "provenance"},
+    "examine": {"errors", "frames", "media", "pipeline", "engines", "recipe", "stages", "report"},
     "pages": {"errors", "pipeline", "recipe", "stages", "report"},
     # Many jobs.
     "archive": {"errors", "times", "media", "pipeline", "recipe", "api", "pages"},
-    "cli": {"errors", "times", "api", "recipe", "presets", "stages", "pipeline", "media", "zoo", "report",
-            "engines", "archive", "pages"},
+    "cli": {"errors", "times", "api", "examine", "pages", "recipe", "presets", "stages", "pipeline", "media", "zoo",
+            "report", "engines", "archive"},
 }  # fmt: skip
 CONTRACT = {
     "restore.pipeline.contract",

@@ -20,7 +20,7 @@ from restore.media.options import InputOptions, OutputOptions
 from restore.recipe import Recipe
 
 if TYPE_CHECKING:
-    from restore.api import PreviewResult
+    from restore.examine import PreviewResult
     from restore.media.probe import SourceInfo
     from restore.pipeline.progress import Progress
     from restore.pipeline.render import Engine
@@ -92,13 +92,13 @@ def run_job(source: str, output: Path, recipe: Recipe, values: dict[str, Any]) -
 
 def preview_job(source: str, output: Path, recipe: Recipe, values: dict[str, Any]) -> int:
     """Prepare, and render the worst moments alone, beside their source. Returns the exit status."""
-    from restore import api
+    from restore import examine
 
     voice, setup = _prepared(source, output, recipe, values)
     if values["dry_run"]:
         return 0
     with stopping() as stop, voice.progress() as report:
-        result = api.preview(setup, on_progress=report, cancel=stop)
+        result = examine.preview(setup, on_progress=report, cancel=stop)
     voice.preview(result)
     return 0
 

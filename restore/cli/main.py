@@ -32,6 +32,7 @@ _COMMANDS = {
     "bag": ("restore.cli.fixity:bag", "Copy finished files into a BagIt folder."),
     "probe": ("restore.cli.look:probe", "Say what a source holds, and what is assumed."),
     "shots": ("restore.cli.look:shots", "List the shots of a film."),
+    "plot": ("restore.cli.look:plot", "Draw what a job's analyses found: brightness, weave."),
     "clean": ("restore.cli.look:clean", "Delete a job's rendered segments, or all of it."),
     "models": ("restore.cli.models:models", "List, fetch, check and import networks."),
     "doctor": ("restore.cli.doctor:doctor", "Say what this installation can do, and what is amiss."),
