@@ -76,8 +76,9 @@ class Still:
         size = [max(1, round(side * scale)) for side in rgb.shape[2:]]
         return F.interpolate(rgb, size, mode="area").clamp(0, 1) if scale < 1 else rgb.clamp(0, 1).contiguous()
 
-    def check(self, format: VideoFormat) -> None:
-        """Raise OptionError if this cannot lend a film of this format its colours."""
+    def check(self, format: VideoFormat | None) -> None:
+        """Raise OptionError, SourceError or SourceNotFoundError if this cannot lend a film of this format its colours;
+        without a format, any film."""
         if not self.path.exists():
             raise SourceNotFoundError(f"{self.path}: no such reference")
         if not is_picture(self.path):
@@ -88,7 +89,7 @@ class Still:
         strong = float(chroma.ab_of(self.rgb).norm(dim=1).flatten().kthvalue(max(1, round(0.95 * height * width)))[0])
         if strong < _COLOURLESS:
             raise OptionError(f"{self.path}: has no colour to lend; a reference is a picture in colour")
-        if self.time is None:
+        if self.time is None or format is None:
             return
         w, h = format.width, format.height
         shapes = [w / h * aspect for aspect in (1.0, float(format.sample_aspect))]
@@ -109,9 +110,7 @@ def stills_in(folder: Path) -> list[Still]:
         if named and is_picture(path):
             found.append(Still(path, f"{int(named[1])}f"))
     if not found:
-        raise OptionError(
-            f"{folder}: holds no pictures named as --export-keyframes names them (shot-001_frame-0000066)"
-        )
+        raise OptionError(f"{folder}: holds no pictures named as --export-keyframes names them (…frame-0000066)")
     return found
 
 
