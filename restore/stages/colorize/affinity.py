@@ -14,7 +14,7 @@ from scipy import sparse
 from restore.analysis.flow import Plane, Small
 from restore.stages.colorize.follow import Paint
 
-LEAK = 3e-5
+_LEAK = 3e-5
 _FLATTEST = 1e-4
 """Least variance of luma (of 1) in a neighbourhood: below it there is only grain."""
 _SMALLEST = 24
@@ -71,7 +71,7 @@ def _solved(luma: _Array, wanted: _Array, given: _Array, leak: float, start: _Ar
     return found.reshape(start.shape)
 
 
-def spread_out(luma: Small, values: Paint, given: npt.NDArray[np.bool_], leak: float = LEAK) -> tuple[Paint, Plane]:
+def spread_out(luma: Small, values: Paint, given: npt.NDArray[np.bool_], leak: float = _LEAK) -> tuple[Paint, Plane]:
     """Spread what is given at some places over the picture.
 
     Args:

@@ -147,6 +147,8 @@ class ColorAnalyzer(Analyzer):
         if person.makers:
             known = Known(person.numbers, person.anchor, person.proposed)
             for number, paint, trust in spread(known, seen.picture, count):
+                if self._proposals is None and person.fades:
+                    paint = paint * trust[..., None]
                 colours[number] = np.dstack((paint, trust))
                 reached += float(trust.mean()) / count
         facts: dict[str, Any] = {"known": person.facts, "reached": round(reached, 3)}

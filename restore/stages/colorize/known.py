@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from restore.analysis.flow import Small
 from restore.frames import VideoFormat
 from restore.stages.colorize import chroma
-from restore.stages.colorize.affinity import LEAK, spread_out
+from restore.stages.colorize.affinity import spread_out
 from restore.stages.colorize.follow import Anchor, Paint
 from restore.stages.colorize.guidance import Guidance, picture_tensor
 from restore.stages.colorize.marks import Hint, Place, drawn, rgb_of
@@ -25,6 +25,8 @@ from restore.stages.colorize.stills import FITS, Still, laid_onto
 Maker = Callable[[Small], Anchor]
 _REACH = 0.15
 """Reach of a hint at which it is half believed."""
+_INSIDE = 0.08
+"""Reach of a region's points up to which it is the region."""
 _SHADE = 0.12
 """Luma that is added where colours are divided by it: in black there is no colour to tell."""
 
@@ -41,6 +43,8 @@ class Person:
     """For the plan."""
     proposed: bool = False
     """Whether they are only lent by likeness."""
+    fades: bool = True
+    """Whether it all comes from hints: what those hardly reach, they do not mean."""
 
     @property
     def numbers(self) -> list[int]:
@@ -62,6 +66,7 @@ class Person:
         laid = laid_onto(still, self.picture(number))
         if laid.fits < FITS:
             return False
+        self.fades = False
         weights = chroma.weights_of(self.format)
 
         def make(luma: Small) -> Anchor:
@@ -100,7 +105,7 @@ class Person:
         """Colour frames by likeness to stills of other moments; one that is a frame's own is laid onto it."""
         lender = Lender([_compared(still) for still in stills])
         weights = chroma.weights_of(self.format)
-        self.proposed = True
+        self.proposed, self.fades = True, False
 
         def make(luma: Small) -> Anchor:
             height, width = small_size(*luma.shape)
@@ -138,6 +143,6 @@ def region_anchor(guidance: Guidance, places: Sequence[Place], luma: Small, form
         outside |= drawn(place.outside, (), place.width, luma.shape, format)
     if inside.any():
         values: Paint = inside[..., None].astype(np.float32)
-        spread, reach = spread_out(luma, values, inside | outside, 10 * LEAK)
-        mask = np.maximum(mask, np.clip((spread[..., 0] * reach - 0.2) / 0.3, 0, 1))
+        spread, reach = spread_out(luma, values, inside | outside)
+        mask = np.maximum(mask, np.clip((spread[..., 0] - 0.4) / 0.3, 0, 1) * np.clip(reach / _INSIDE, 0, 1))
     return Anchor(luma, mask[..., None], np.ones(luma.shape, np.float32))
