@@ -31,7 +31,9 @@ def tinted(luma: torch.Tensor, cb: float, cr: float) -> torch.Tensor:
 def scene(luma: torch.Tensor) -> torch.Tensor:
     """A sky over a meadow: colour that does not follow from grey."""
     rows = torch.linspace(0, 1, luma.shape[-2] // 2).view(1, 1, -1, 1).expand(len(luma), 1, -1, luma.shape[-1] // 2)
-    return torch.where(rows < 0.5, torch.tensor((0.08, -0.06)).view(1, 2, 1, 1), torch.tensor((-0.1, -0.02)).view(1, 2, 1, 1))
+    return torch.where(
+        rows < 0.5, torch.tensor((0.08, -0.06)).view(1, 2, 1, 1), torch.tensor((-0.1, -0.02)).view(1, 2, 1, 1)
+    )
 
 
 def test_grey_is_neutral() -> None:
