@@ -2,14 +2,15 @@
 
     python scripts/train_colorize.py --data PICTURES --minutes 60
 
-Interrupt it whenever you like; with --resume the same command goes on from FOLDER/NAME.pt. After its last minute, or
-with --publish, the averaged weights are written to models/reel-colorize/.
+Interrupt it whenever you like; with --resume the same command goes on from FOLDER/NAME.pt. When you are content,
+`--publish` writes the averaged weights of FOLDER/NAME.pt to models/reel-colorize/.
 """
 
 from __future__ import annotations
 
 import argparse
 import csv
+import hashlib
 import math
 import time
 from pathlib import Path
@@ -21,41 +22,24 @@ import torch.nn.functional as F
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from restore.damage.grain import film_grain
+from restore.colorimetry import delta_e, lightness_of, rgb_to_lab
+from restore.damage.grain import LUMA, film_grain
 from restore.damage.optics import convolve, gaussian_kernel
-from restore.nets.colorize import GRID_RADIUS, GRID_STEP, ColorizeNet, compress
+from restore.nets.colorize import GRID_RADIUS, GRID_STEP, REDUCTION, ColorizeNet, compress
 
 ROOT = Path(__file__).resolve().parent.parent
 HELD_BACK = 12  # one picture in so many
 STORED = 224  # pictures are kept as squares of this many pixels; their shape is known apart
 TWIN = 0.97  # correlation of thumbnails above which two files are the same picture
-PORTRAITS = 0.15  # how often a sample is a portrait
-
-_TO_XYZ = torch.tensor(
-    ((0.412453, 0.357580, 0.180423), (0.212671, 0.715160, 0.072169), (0.019334, 0.119193, 0.950227))
-) / torch.tensor((0.950456, 1.0, 1.088754))[:, None]
-
-
-def _cube(t: Tensor) -> Tensor:
-    return torch.where(t > 0.008856, t.clamp(min=1e-6) ** (1 / 3), 7.787 * t + 16 / 116)
-
-
-def linear(rgb: Tensor) -> Tensor:
-    """sRGB values to light (IEC 61966-2-1)."""
-    return torch.where(rgb <= 0.04045, rgb / 12.92, ((rgb.clamp(min=0) + 0.055) / 1.055) ** 2.4)
-
-
-def lab(rgb: Tensor) -> Tensor:
-    """sRGB (B, 3, H, W) in [0, 1] to CIE L*a*b* (D65)."""
-    x, y, z = _cube(torch.einsum("ij,bjhw->bihw", _TO_XYZ.to(rgb), linear(rgb))).unbind(1)
-    return torch.stack((116 * y - 16, 500 * (x - y), 200 * (y - z)), 1)
+PASTED = 0.4  # how often a sample has a piece of another in it
+PORTRAITS = 0.12  # how often a sample is a portrait
 
 
 def grid_cells() -> Tensor:
     """The cells of the colour grid that sRGB colours touch, (Q, 2): row (b), column (a), from the middle."""
     steps = torch.linspace(0, 1, 48)
     rgb = torch.stack(torch.meshgrid(steps, steps, steps, indexing="ij")).reshape(1, 3, -1, 1)
-    corner = (compress(lab(rgb)[:, 1:]) / GRID_STEP).floor().long()[0, :, :, 0].T.flip(1)
+    corner = (compress(rgb_to_lab(rgb)[:, 1:]) / GRID_STEP).floor().long()[0, :, :, 0].T.flip(1)
     cells = torch.cat([corner + torch.tensor((dy, dx)) for dy in (0, 1) for dx in (0, 1)]).unique(dim=0)
     assert int(cells.abs().max()) <= GRID_RADIUS
     return cells
@@ -111,14 +95,14 @@ class Sampler:
 
     def draw(self, side: int) -> tuple[Tensor, Tensor]:
         """L* as an old film would have it (B, 1, side, side), and the true a, b at a quarter of the size."""
-        rgb = self.crops(side)
-        truth = F.avg_pool2d(lab(rgb)[:, 1:], 4)
+        rgb = self.pasted(self.crops(side))
+        truth = F.avg_pool2d(rgb_to_lab(rgb)[:, 1:], REDUCTION)
         return self.lightness(rgb), truth
 
     def crops(self, side: int) -> Tensor:
         index = torch.multinomial(self.weight, self.batch, replacement=True, generator=self.random)
         shape = self.pictures.shapes[index].float()
-        area = self.uniform(0.3, 1.0).sqrt()
+        area = self.uniform(0.25, 1.0).sqrt()
         aspect = torch.exp(self.uniform(-0.3, 0.3)) * (shape[:, 0] / shape[:, 1]).sqrt().clamp(0.7, 1.4)
         # Half sizes of the crop in [0, 1] of each side; near the crop's own aspect, never beyond the picture
         extent = (shape[:, 0] * shape[:, 1]).sqrt() * area
@@ -127,20 +111,29 @@ class Sampler:
         top = self.uniform(-1, 1) * (1 - half_h)
         left = self.uniform(-1, 1) * (1 - half_w)
         flip = torch.where(self.uniform(0, 1) < 0.5, -1.0, 1.0)
-        turn = self.uniform(-0.06, 0.06)
+        turn = self.uniform(-0.12, 0.12)
         theta = torch.stack(
             (torch.stack((half_w * flip, -turn, left), 1), torch.stack((turn * flip, half_h, top), 1)), 1
         )
         grid = F.affine_grid(theta, [self.batch, 3, 2 * side, 2 * side], align_corners=False)
-        crops = F.grid_sample(
-            self.pictures.images[index].float(), grid, padding_mode="reflection", align_corners=False
-        )
+        crops = F.grid_sample(self.pictures.images[index].float(), grid, padding_mode="reflection", align_corners=False)
         return (F.avg_pool2d(crops, 2) / 255).clamp(0, 1)
+
+    def pasted(self, rgb: Tensor) -> Tensor:
+        """Some with a piece of another one in them (CutMix, Yun et al. 2019): places must also be judged alone."""
+        side, other = rgb.shape[-1], rgb.flip(0).clone()
+        for i in range(self.batch):
+            if float(self.uniform(0, 1, 1)) < PASTED:
+                height, width = (int(x) for x in self.uniform(0.25, 0.7, 2) * side)
+                top, left = int(self.uniform(0, side - height, 1)), int(self.uniform(0, side - width, 1))
+                part = (i, slice(None), slice(top, top + height), slice(left, left + width))
+                rgb[part] = other[part]
+        return rgb
 
     def lightness(self, rgb: Tensor) -> Tensor:
         """Grey as film of any kind records it: panchromatic or not, of any contrast, soft and grainy."""
         n = self.batch
-        weights = torch.tensor((0.2126, 0.7152, 0.0722)).repeat(n, 1)
+        weights = torch.tensor(LUMA).repeat(n, 1)
         exponential = -torch.log(torch.rand(n, 3, generator=self.random).clamp(min=1e-6))
         anyhow = exponential * torch.tensor((0.8, 1.2, 0.8))
         anyhow = anyhow / anyhow.sum(1, keepdim=True)
@@ -154,24 +147,25 @@ class Sampler:
         grey = torch.where(changed[:, None, None, None], toned, grey)
         parts = []
         for part in grey.split(max(1, n // 4)):
-            if self.uniform(0, 1, 1) < 0.35:
+            if self.uniform(0, 1, 1) < 0.2:
                 part = convolve(part, gaussian_kernel(float(self.uniform(0.3, 1.2, 1))))
-            if self.uniform(0, 1, 1) < 0.35:
+            if self.uniform(0, 1, 1) < 0.25:
                 deviation = 0.003 + 0.04 * float(self.uniform(0, 1, 1)) ** 1.5
                 size = float(self.uniform(0, 0.8, 1))
                 part = film_grain(part.expand(-1, 3, -1, -1), deviation, size, 0.0, self.random)[:, :1]
             parts.append(part)
         grey = torch.cat(parts).clamp(0, 1)
-        return 116 * _cube(linear(grey)) - 16
+        return lightness_of(grey)
 
 
-def losses(net: ColorizeNet, logits: Tensor, truth: Tensor, loud: float) -> tuple[Tensor, Tensor]:
+def losses(net: ColorizeNet, logits: Tensor, truth: Tensor, doubt: Tensor, loud: float) -> tuple[Tensor, Tensor]:
     """Cross-entropy against the true colour's grid weights, and the distance of the mean from it.
 
-    Pixels weigh ``1 - loud + loud * c / 10`` with c the compressed chroma: most of a picture is nearly grey.
+    `doubt` shifts the colours of the former, so that no picture's are learned by heart. Pixels weigh
+    ``1 - loud + loud * c / 10`` with c the compressed chroma: most of a picture is nearly grey.
     """
     plane = compress(truth)
-    index, weight = net.encode(plane)
+    index, weight = net.encode(plane + doubt)
     logits = logits.float()
     logs = logits.log_softmax(1)
     entropy = -(logs.gather(1, index) * weight).sum(1)
@@ -179,37 +173,6 @@ def losses(net: ColorizeNet, logits: Tensor, truth: Tensor, loud: float) -> tupl
     distance = ((mean - plane).square().sum(1) + 0.25).sqrt()
     importance = 1 - loud + loud * plane.square().sum(1).sqrt() / 10
     return (importance * entropy).mean(), (importance * distance).mean()
-
-
-def ciede2000(lab1: Tensor, lab2: Tensor) -> Tensor:
-    """CIEDE2000 (CIE 142-2001; Sharma, Wu and Dalal 2005) between (B, 3, H, W), as (B, H, W)."""
-    l1, a1, b1 = lab1.unbind(1)
-    l2, a2, b2 = lab2.unbind(1)
-    mean7 = ((torch.hypot(a1, b1) + torch.hypot(a2, b2)) / 2) ** 7
-    g = 0.5 * (1 - (mean7 / (mean7 + 25.0**7)).sqrt())
-    a1, a2 = a1 * (1 + g), a2 * (1 + g)
-    c1, c2 = torch.hypot(a1, b1), torch.hypot(a2, b2)
-    h1, h2 = torch.rad2deg(torch.atan2(b1, a1)) % 360, torch.rad2deg(torch.atan2(b2, a2)) % 360
-    both = c1 * c2 > 0
-    dh = torch.where(both, (h2 - h1 + 180) % 360 - 180, torch.zeros_like(h1))
-    hue = torch.where((h1 - h2).abs() > 180, (h1 + h2 + 360) / 2 % 360, (h1 + h2) / 2)
-    hue = torch.where(both, hue, h1 + h2)
-    lightness, chroma = (l1 + l2) / 2, (c1 + c2) / 2
-    big_h = 2 * (c1 * c2).sqrt() * torch.sin(torch.deg2rad(dh / 2))
-    t = (
-        1
-        - 0.17 * torch.cos(torch.deg2rad(hue - 30))
-        + 0.24 * torch.cos(torch.deg2rad(2 * hue))
-        + 0.32 * torch.cos(torch.deg2rad(3 * hue + 6))
-        - 0.20 * torch.cos(torch.deg2rad(4 * hue - 63))
-    )
-    s_l = 1 + 0.015 * (lightness - 50) ** 2 / (20 + (lightness - 50) ** 2).sqrt()
-    s_c, s_h = 1 + 0.045 * chroma, 1 + 0.015 * chroma * t
-    turn = 60 * torch.exp(-(((hue - 275) / 25) ** 2))
-    chroma7 = chroma**7
-    rotation = -2 * (chroma7 / (chroma7 + 25.0**7)).sqrt() * torch.sin(torch.deg2rad(turn))
-    dl, dc, dh = (l2 - l1) / s_l, (c2 - c1) / s_c, big_h / s_h
-    return (dl**2 + dc**2 + dh**2 + rotation * dc * dh).clamp(min=0).sqrt()
 
 
 class Validation:
@@ -223,7 +186,7 @@ class Validation:
             scale = side / min(h, w)
             size = [max(64, round(x * scale / 16) * 16) for x in (h, w)]
             rgb = F.interpolate(pictures.images[i][None].float() / 255, size, mode="bilinear", antialias=True)
-            self.sets.append((lab(rgb), pictures.portrait[i]))
+            self.sets.append((rgb_to_lab(rgb), pictures.portrait[i]))
 
     @torch.inference_mode()
     def measure(self, net: ColorizeNet, temperature: float = 1.0, gain: float = 1.0) -> dict[str, float]:
@@ -238,8 +201,8 @@ class Validation:
             grey = torch.cat((truth[:, :1], torch.zeros_like(ab)), 1)
             results[bool(portrait)].append(
                 (
-                    float(ciede2000(said, truth).mean()),
-                    float(ciede2000(grey, truth).mean()),
+                    float(delta_e(said, truth).mean()),
+                    float(delta_e(grey, truth).mean()),
                     float(ab.norm(dim=1).mean()),
                     float(truth[:, 1:].norm(dim=1).mean()),
                 )
@@ -323,9 +286,23 @@ class Training:
         """Share of the full rate: a short warm-up, then a cosine down to a hundredth at the last minute."""
         return min(1.0, (self.step + 1) / 100) * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * self.done)))
 
+    def patch(self) -> int:
+        """What is in a picture is learned from small ones, fast; fine edges at the end."""
+        return int(self.args.patches[(self.done > 0.55) + (self.done > 0.85)])
+
     @property
     def done(self) -> float:
         return min(1.0, self.seconds / 60 / self.args.minutes)
+
+    @torch.no_grad()
+    def start_from_shares(self, sampler: Sampler) -> None:
+        """Begin by saying each colour as often as it is in the pictures."""
+        counts = torch.ones(len(self.net.cells))
+        for _ in range(8):
+            index, weight = self.net.encode(compress(sampler.draw(self.patch())[1]))
+            counts.index_add_(0, index.flatten(), weight.flatten())
+        self.net.head.bias.copy_((counts / counts.sum()).log())
+        self.average["head.bias"].copy_(self.net.head.bias)
 
     def train_step(self, lightness: Tensor, truth: Tensor) -> tuple[float, float]:
         for name, optimiser in self.optimisers.items():
@@ -333,7 +310,8 @@ class Training:
                 group["lr"] = self.args.lr * self.learning_rate() * (1 if name == "muon" else 0.1)
         with torch.autocast("cpu", dtype=torch.bfloat16):
             logits = self.net(lightness)
-        entropy, distance = losses(self.net, logits, truth, self.args.loud)
+        doubt = 2.5 * torch.randn(len(truth), 2, 1, 1) + 1.5 * torch.randn(truth.shape)
+        entropy, distance = losses(self.net, logits, truth, doubt, self.args.loud)
         self.net.zero_grad(set_to_none=True)
         (entropy + self.args.distance * distance).backward()
         nn.utils.clip_grad_norm_(self.net.parameters(), 5.0)
@@ -358,10 +336,12 @@ class Training:
         print(f"{sum(p.numel() for p in self.net.parameters())} parameters, {len(self.net.cells)} colours", flush=True)
         sampler = Sampler(pictures, args.batch, seed=self.step + args.seed)
         validation = Validation(pictures)
+        if self.step == 0:
+            self.start_from_shares(sampler)
         last, seen = self.seconds, []
         while self.seconds < 60 * args.minutes:
             started = time.perf_counter()
-            seen.append(self.train_step(*sampler.draw(args.patch[self.done > 0.7])))
+            seen.append(self.train_step(*sampler.draw(self.patch())))
             self.seconds += time.perf_counter() - started
             if self.seconds - last >= 60 * args.checkpoint_minutes or self.seconds >= 60 * args.minutes:
                 self.save()
@@ -375,6 +355,27 @@ class Training:
                 seen = []
 
 
+def publish(checkpoint: Path, data: Path) -> None:
+    """Write the weights of models/reel-colorize in half precision, their hash, and whose pictures they learned from."""
+    folder = ROOT / "models" / "reel-colorize"
+    folder.mkdir(parents=True, exist_ok=True)
+    state = torch.load(checkpoint, weights_only=True)["average"]
+    path, part = folder / "reel-colorize.safetensors", folder / "reel-colorize.part"
+    save_file({k: (v.half() if v.is_floating_point() else v).contiguous() for k, v in state.items()}, part)
+    part.chmod(0o644)  # safetensors writes for the owner alone
+    part.replace(path)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    (folder / "SHA256SUMS").write_text(f"{digest}  {path.name}\n", encoding="utf-8")
+    pictures = Pictures(data)
+    with (folder / "SOURCES.csv").open("w", newline="", encoding="utf-8") as file:
+        columns = ["file", "licence", "attribution", "source"]
+        writer = csv.DictWriter(file, [*columns, "use"], lineterminator="\n")
+        writer.writeheader()
+        for row, held_back in zip(pictures.rows, pictures.held_back.tolist(), strict=True):
+            use = "choosing and measuring" if held_back else "training"
+            writer.writerow({key: row[key] for key in columns} | {"use": use})
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="folder with SOURCES.csv, photos/ and portraits/")
@@ -384,16 +385,20 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--lr", type=float, default=0.02, help="of the hidden layers; a tenth for the others")
     parser.add_argument("--decay", type=float, default=0.02)
-    parser.add_argument("--patch", type=int, nargs=2, default=(96, 128), help="pixels at first, and from 70 % on")
+    parser.add_argument("--patches", type=int, nargs=3, default=(64, 96, 128), help="pixels, until 55 %, 85 %, the end")
     parser.add_argument("--dropout", type=float, default=0.2)
-    parser.add_argument("--loud", type=float, default=0.4, help="how much more coloured pixels weigh, 0 to 1")
+    parser.add_argument("--loud", type=float, default=0.3, help="how much more coloured pixels weigh, 0 to 1")
     parser.add_argument("--distance", type=float, default=0.1, help="weight of the distance beside the entropy")
-    parser.add_argument("--widths", type=int, nargs=4, default=(16, 40, 112, 224))
+    parser.add_argument("--widths", type=int, nargs=4, default=(16, 40, 96, 160))
     parser.add_argument("--checkpoint-minutes", type=float, default=3)
     parser.add_argument("--folder", type=Path, default=ROOT / "training")
     parser.add_argument("--resume", action="store_true")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--publish", action="store_true", help="write models/reel-colorize and train no more")
     args = parser.parse_args()
+    if args.publish:
+        publish(args.folder / f"{args.name}.pt", args.data)
+        return
     args.folder.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(args.threads)
     cv2.setNumThreads(1)

@@ -52,6 +52,7 @@ class Residual(nn.Module):
         nn.init.zeros_(self.second_norm.weight)
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W), the same out."""
         inner = F.relu(self.first_norm(self.first(x)))
         return F.relu(x + self.second_norm(self.second(inner)))
 
@@ -70,6 +71,7 @@ class Attention(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W), the same out."""
         batch, features, height, width = x.shape
         tokens = x.flatten(2).transpose(1, 2)
         q, k, v = self.qkv(self.norm(tokens)).unflatten(2, (3, self.heads, features // self.heads)).unbind(2)

@@ -60,6 +60,7 @@ class Eccv16(nn.Module):
         self.model_out = nn.Conv2d(_COLOURS, 2, 1, bias=False)
 
     def forward(self, lightness: Tensor) -> Tensor:
+        """See the class."""
         x = self.model3(self.model2(self.model1((lightness - 50) / 100)))
         x = self.model8(self.model7(self.model6(self.model5(self.model4(x)))))
         ab: Tensor = self.model_out(x.softmax(1)) * _AB_UNIT

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
-from restore.frames import Frame, FrameBatch, Shot
+from restore.frames import Frame, Shot
 from restore.pipeline.arrays import PlanArrays, save_arrays
 from restore.pipeline.chain import Chain
 from restore.pipeline.contract import Analyzer, Stage
@@ -112,7 +112,7 @@ class Analysis:
                 found = self.plan.load_shot(shot)
                 values = self.values(shot)
                 analyzer.heed(self._studied(place, shot))
-                result = self._watch(analyzer, place, shot, values, check)
+                result = self.chain.findings(analyzer, place, self.read, shot, values, check)
                 key = stage_key(place, self.chain.stages[place].name)
                 entry = {"by": self._signature(place, shot, values), "values": result}
                 beside = self.plan.shot_path(shot).with_suffix(f".{key}.npz")
@@ -122,30 +122,8 @@ class Analysis:
                 self.plan.save_shot(shot, found)
             meter.add(len(shot))
 
-    def _watch(
-        self, analyzer: Analyzer, place: int, shot: Shot, values: list[dict[str, Any]], check: Callable[[], None]
-    ) -> dict[str, Any]:
-        upto = place if analyzer.sees == "input" else 0
-        domain = self.chain.stages[place].domain
-        format = self.chain.formats[upto]
-        analyzer.begin(shot, format)
-        wanted = analyzer.wanted(shot)
-        for core in _runs(wanted):
-            for picture in self.chain.pictures(self.read, shot, core, values, upto=upto, stand_in=True):
-                check()
-                pixels = self.chain.converter.pixels([picture], domain)
-                # Of the other planes, only those on chroma are shown any: luma.
-                planes = self.chain.converter.planes([picture], domain) if domain == "chroma" else ()
-                analyzer.add(FrameBatch(pixels, (picture.pts,), slice(0, 1), (True,), shot.number, format, planes))
-        return analyzer.finish()
-
 
 def _checked(arrays: Iterable[tuple[str, Any]], check: Callable[[], None]) -> Iterator[tuple[str, Any]]:
     for named in arrays:
         check()
         yield named
-
-
-def _runs(wanted: range) -> list[range]:
-    """A sparse range as single frames, a dense one whole."""
-    return [wanted] if abs(wanted.step) == 1 else [range(frame, frame + 1) for frame in wanted]

@@ -244,7 +244,7 @@ def frozen(module: _M) -> _M:
 
 @functools.cache
 def prepare_spandrel() -> bool:
-    """Import spandrel quietly, with the architectures it keeps apart because of their licences; whether those are here."""
+    """Import spandrel quietly, and the architectures it keeps apart for their licences; whether those are here."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         import spandrel  # noqa: F401
