@@ -165,6 +165,28 @@ def shots(
     return [_listed(shot, index) for shot in found]
 
 
+def export_keyframes(
+    source: StrPath, folder: StrPath, input: InputOptions = InputOptions(), on_progress: OnProgress | None = None
+) -> list[Path]:
+    """Write the frames of a film that are worth colouring by hand, one or more a shot, as PNG pictures.
+
+    Their names end in the number of their frame, so that `colorize` finds them again when they are handed back as its
+    ``references``. Pictures that are there already are left alone: somebody may have painted them.
+
+    Returns the pictures of all frames chosen. Raises SourceNotFoundError, SourceError, OutputError.
+    """
+    from restore.stages.colorize.keyframes import export
+
+    place = Path(folder)
+    found = shots(source, None, input, on_progress)
+    with disk_errors(place), open_source(os.fspath(source), input) as opened:
+        place.mkdir(parents=True, exist_ok=True)
+        meter = Meter("analyse", found[-1].end_frame, on_progress)
+        written = export(opened, [Shot(s.number, s.start_frame, s.end_frame) for s in found], place, meter.add)
+        meter.finish()
+    return written
+
+
 def _listed(shot: Shot, index: FrameIndex) -> ListedShot:
     origin = int(index.pts[0])
     end = int(index.pts[shot.end]) if shot.end < len(index) else index.end_pts
@@ -256,6 +278,7 @@ __all__ = [
     "ListedShot",
     "apply",
     "default_folder",
+    "export_keyframes",
     "prepare_run",
     "probe",
     "run",

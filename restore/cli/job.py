@@ -6,7 +6,7 @@ import json
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -55,11 +55,11 @@ def job_options() -> list[click.Option]:
     ]  # fmt: skip
 
 
-def arguments() -> list[click.Parameter]:
-    """SOURCE and OUTPUT."""
+def arguments(optional_output: bool = False) -> list[click.Parameter]:
+    """SOURCE and OUTPUT; the latter may be left out where something else can be asked for."""
     return [
         click.Argument(["source"], type=str),
-        click.Argument(["output"], type=click.Path(path_type=Path)),
+        click.Argument(["output"], type=click.Path(path_type=Path), required=not optional_output),
     ]
 
 
@@ -103,11 +103,11 @@ def preview_job(source: str, output: Path, recipe: Recipe, values: dict[str, Any
     return 0
 
 
-def _prepared(source: str, output: Path, recipe: Recipe, values: dict[str, Any]) -> tuple[_Voice, Setup]:
+def _prepared(source: str, output: Path, recipe: Recipe, values: dict[str, Any]) -> tuple[Voice, Setup]:
     """Check everything, and say what will be done."""
     from restore import api
 
-    voice = _Voice(values["as_json"], values["quiet"])
+    voice = Voice(values["as_json"], values["quiet"])
     setup = api.prepare_run(
         source, output, recipe, start=values["start"], end=values["end"], work_dir=values["work_dir"],
         overwrite=values["overwrite"], device=values["device"], precision=values["precision"], batch=values["batch"],
@@ -156,7 +156,7 @@ def stopping() -> Iterator[threading.Event]:
             signal.signal(number, handler)
 
 
-class _Voice:
+class Voice:
     """Tells people, or programs, what happens."""
 
     def __init__(self, as_json: bool, quiet: bool) -> None:
@@ -198,6 +198,13 @@ class _Voice:
             return
         with _rich_progress() as report:
             yield report
+
+    def exported(self, pictures: Sequence[Path], folder: Path) -> None:
+        """Which pictures were written."""
+        if self.as_json:
+            self._event("exported", pictures=[str(path) for path in pictures])
+            return
+        self._line(f"{folder}: {len(pictures)} frames to paint; hand them back with --references {folder}", fg="green")
 
     def result(self, result: JobResult) -> None:
         """How it went, and what was damaged."""

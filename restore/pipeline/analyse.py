@@ -34,8 +34,10 @@ class Analysis:
         self.chain, self.read = chain, read
         self._opened: dict[int, Analyzer | None] = {}
         self._ready: set[int] = set()
-        self._facts = [
-            [facts, list(s.window())] for s, facts in zip(chain.stages, stage_facts(chain.stages), strict=True)
+        facts = stage_facts(chain.stages)
+        self._facts: list[list[Any]] = [[f, list(s.window())] for s, f in zip(chain.stages, facts, strict=True)]
+        self._analysed = [
+            [{**f[0], "options": s.analysed()}, f[1]] for s, f in zip(chain.stages, self._facts, strict=True)
         ]
 
     def values(self, shot: Shot) -> list[dict[str, Any]]:
@@ -60,12 +62,17 @@ class Analysis:
 
     def _signature(self, place: int, shot: Shot, values: Sequence[dict[str, Any]]) -> str:
         """What the findings of one analyzer depend on: its stage, and all that shapes what reaches it."""
-        known = {
-            "stages": self._facts[: place + 1], "values": list(values[:place]),
+        known: dict[str, Any] = {
+            "stages": [*self._facts[:place], self._analysed[place]], "values": list(values[:place]),
             "transfer": self.chain.converter.transfer,
         }  # fmt: skip
-        studied = self._studied(place, shot)
-        return digest({**known, "studied": studied} if studied else known)
+        stage = self.chain.stages[place]
+        for name, more in (
+            ("studied", self._studied(place, shot)), ("concerns", stage.concerns(shot, self.index)),
+        ):  # fmt: skip
+            if more:
+                known[name] = more
+        return digest(known)
 
     def pending(self, shots: Iterable[Shot]) -> list[Shot]:
         """Those of the shots that have something left to find out."""
