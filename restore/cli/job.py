@@ -83,7 +83,7 @@ def run_job(source: str, output: Path, recipe: Recipe, values: dict[str, Any]) -
     voice.setup(setup, dry=values["dry_run"])
     if values["dry_run"]:
         return 0
-    with _stopping() as stop, voice.progress() as report:
+    with stopping() as stop, voice.progress() as report:
         result = api.run_prepared(setup, engine=_engine(values), on_progress=report, cancel=stop)
     voice.result(result)
     return _DAMAGED if result.damaged else 0
@@ -103,7 +103,7 @@ def _engine(values: dict[str, Any]) -> Engine | None:
 
 
 @contextmanager
-def _stopping() -> Iterator[threading.Event]:
+def stopping() -> Iterator[threading.Event]:
     """An event that the first Ctrl-C or SIGTERM sets; the second stops at once."""
     stop = threading.Event()
 
