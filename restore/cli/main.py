@@ -20,6 +20,8 @@ _COMMANDS = {
     "deinterlace": ("restore.cli.stage:stage_command", "Make whole frames of fields; undo telecine."),
     "deflicker": ("restore.cli.stage:stage_command", "Even out brightness that jumps from frame to frame."),
     "stabilize": ("restore.cli.stage:stage_command", "Take gate weave away; the camera's movement stays."),
+    "refade": ("restore.cli.stage:stage_command", "Give faded film and photographs contrast and colour back."),
+    "retouch": ("restore.cli.stage:stage_command", "Take scratches, creases and specks out of photographs."),
     "run": ("restore.cli.run:run", "Run a recipe, or several stages in a chain."),
     "batch": ("restore.cli.batch:batch", "Restore many reels, unattended."),
     "probe": ("restore.cli.look:probe", "Say what a source holds, and what is assumed."),

@@ -19,6 +19,8 @@ _STAGES = {
     ),
     "stabilize": ("restore.stages.stabilize.options:StabilizeOptions", "restore.stages.stabilize.render:Stabilize"),
     "dedust": ("restore.stages.dedust.options:DedustOptions", "restore.stages.dedust.render:Dedust"),
+    "refade": ("restore.stages.refade.options:RefadeOptions", "restore.stages.refade.render:Refade"),
+    "retouch": ("restore.stages.retouch.options:RetouchOptions", "restore.stages.retouch.render:Retouch"),
     "upscale": ("restore.stages.upscale.options:UpscaleOptions", "restore.stages.upscale.render:Upscale"),
 }
 
