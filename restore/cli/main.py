@@ -15,6 +15,7 @@ from restore.errors import RestoreError
 
 _COMMANDS = {
     "film": ("restore.cli.film:film", "Restore a black-and-white or faded reel: all of it, in one go."),
+    "photo": ("restore.cli.photo:photo", "Restore faded, scratched, creased photographs."),
     "upscale": ("restore.cli.stage:stage_command", "Enlarge a film, a scan or a picture."),
     "dedust": ("restore.cli.stage:stage_command", "Take away dust, dirt and scratches."),
     "deinterlace": ("restore.cli.stage:stage_command", "Make whole frames of fields; undo telecine."),

@@ -1,4 +1,4 @@
-"""Finding how faded a shot is, from the levels of frames spread through it."""
+"""Finding the levels of a shot, from frames spread through it."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ from typing import Any
 
 from restore.frames import FrameBatch, Shot, VideoFormat
 from restore.pipeline.contract import Analyzer
-from restore.stages.refade.estimate import Levels, fade_plan
-from restore.stages.refade.options import RefadeOptions
+from restore.stages.refade.estimate import Levels, measured
 
 _FRAMES = 24
 
@@ -15,10 +14,9 @@ _FRAMES = 24
 class FadeAnalyzer(Analyzer):
     """Counts the values of some frames of the shot."""
 
-    sees = "input"
+    sees = "source"
 
-    def __init__(self, options: RefadeOptions) -> None:
-        self._options = options
+    def __init__(self) -> None:
         self._levels = Levels()
 
     def wanted(self, shot: Shot) -> range:
@@ -34,5 +32,5 @@ class FadeAnalyzer(Analyzer):
         self._levels.add(batch.pixels[batch.core])
 
     def finish(self) -> dict[str, Any]:
-        """See `fade_plan`."""
-        return fade_plan(self._levels, self._options.sensitivity)
+        """See `measured`; what is done about it, the whole film decides (`settled`)."""
+        return measured(self._levels)

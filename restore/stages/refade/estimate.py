@@ -8,6 +8,7 @@ Sci. Tech. 1994). r and s are linear in six levels of the shot; the tables are f
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import cv2
@@ -33,6 +34,8 @@ _MONOCHROME = 0.02
 """How far colours may stray from one tone scale, display values, in a picture without colours of its own."""
 _AIR = 0.03
 """Blacks that are bluer than red by so much, display values, are haze: the stain of old film is yellow."""
+_FEWEST, _APART = 4, 0.4
+"""Least shots of a reel, and by how much the blacks of two reels differ, density."""
 _LEAST_KEPT, _MOST_STAIN = 0.35, 0.5
 
 # Rows: white, black, deepest black of red, green, blue each, and 1. Columns: shares left of three, stains of three.
@@ -125,41 +128,105 @@ class Levels:
         return bool(np.sqrt(spread.sum(0) / max(1.0, float(number[:, 0].sum()))).max() < _MONOCHROME)
 
 
-def judged(levels: Levels, table: tuple[tuple[float, ...], ...]) -> tuple[Array, Array]:
-    """Shares of dye that are left, and stains, of red, green and blue."""
-    found = levels.features() @ np.array(table)
-    return np.clip(found[:3], _LEAST_KEPT, 1.05), np.clip(found[3:], 0, _MOST_STAIN)
+def measured(levels: Levels) -> dict[str, Any]:
+    """What is found in one shot: ``white``, ``black`` and ``deepest`` (the deepest black there is), display values of
+    red, green and blue, and whether it is ``monochrome``."""
+    white, black, deepest = (_rounded(display(column)) for column in levels.quantiles().T)
+    return {"white": white, "black": black, "deepest": deepest, "monochrome": levels.monochrome}
 
 
-def fade_plan(levels: Levels, sensitivity: float) -> dict[str, Any]:
-    """The plan of one shot.
+def _judged(found: Array, table: tuple[tuple[float, ...], ...]) -> tuple[Array, Array]:
+    """Shares of dye that are left, and stains, of red, green and blue; `found` are densities as `Levels.quantiles`."""
+    told = np.concatenate((found.T.ravel(), np.ones(1))) @ np.array(table)
+    return np.clip(told[:3], _LEAST_KEPT, 1.05), np.clip(told[3:], 0, _MOST_STAIN)
 
-    ``black`` and ``white`` as found, display values of red, green and blue; ``left``, the share of the dyes that is
-    judged to be left; ``amount`` of the correction, 0 to 1. Where that is not 0: ``kept`` and ``stain`` by channel, and
-    the curves ``red``, ``green``, ``blue`` and, for all three where tints are kept, ``tone``: display values that
-    evenly spaced levels from 0 to 1 become.
+
+def correction(shot: Mapping[str, Any], sensitivity: float) -> dict[str, Any]:
+    """What to do about levels as `measured` tells them.
+
+    ``left``, the share of the dyes that is judged to be left; ``amount`` of the correction, 0 to 1. Where that is not
+    0: ``kept`` and ``stain`` by channel, and the curves ``red``, ``green``, ``blue`` and, for all three where tints are
+    kept, ``tone``: display values that evenly spaced levels from 0 to 1 become.
     """
-    found = levels.quantiles()
-    plan: dict[str, Any] = {"black": _rounded(display(found[:, 2])), "white": _rounded(display(found[:, 0]))}
-    shares, _ = judged(levels, _JUDGE)
+    found = density(np.array([shot["white"], shot["black"], shot["deepest"]])).T
+    if (found[:, 2] - found[:, 0]).max() < _EMPTY:
+        return {"left": 1.0, "amount": 0.0}
+    shares, _ = _judged(found, _JUDGE)
     left = float(0.7 * shares.mean() + 0.3 * shares.min())
     border = _SOUND + 0.6 * (sensitivity - 0.5)
     amount = float(np.clip((border - left) / _CERTAIN, 0, 1))
-    lightest = display(found[:, 2])
-    if sensitivity < 1 and lightest[2] > lightest[:2].max() and lightest[2] > lightest[0] + _AIR:
+    red, green, blue = shot["deepest"]
+    if sensitivity < 1 and blue > max(red + _AIR, green):
         amount = 0.0
-    if (found[:, 2] - found[:, 0]).max() < _EMPTY:
-        return plan | {"left": 1.0, "amount": 0.0}
-    plan |= {"left": round(left, 3), "amount": round(amount, 3), "monochrome": levels.monochrome}
+    plan: dict[str, Any] = {"left": round(left, 3), "amount": round(amount, 3)}
     if not amount:
         return plan
-    kept, stain = judged(levels, _REPAIR)
+    kept, stain = _judged(found, _REPAIR)
     # Silver that fades browns; black and white that is bluer than that was toned on purpose.
-    toned = levels.monochrome and (found[2, 2] < found[0, 2] + 0.02)
+    toned = shot["monochrome"] and found[2, 2] < found[0, 2] + 0.02
+    if shot["monochrome"] and not toned:
+        kept, stain = _neutral(found, kept, stain)
     tone = _curve(kept.mean(), stain.mean(), amount)
     curves = [tone if toned else _curve(*pair, amount) for pair in zip(kept, stain, strict=True)]
     named = dict(zip(("red", "green", "blue", "tone"), (*curves, tone), strict=True))
     return plan | {"kept": _rounded(kept), "stain": _rounded(stain), **named}
+
+
+def reels(shots: Sequence[Mapping[str, Any]]) -> list[range]:
+    """Runs of shots that have faded alike, by their blacks; a reel has at least `_FEWEST` shots."""
+    deepest = density(np.array([shot["deepest"] for shot in shots]))
+
+    def split(run: range) -> list[range]:
+        places = range(run.start + _FEWEST, run.stop - _FEWEST + 1)
+        apart = [
+            float(np.abs(_usual_black(deepest[run.start : k]) - _usual_black(deepest[k : run.stop])).max())
+            for k in places
+        ]
+        if not apart or max(apart) < _APART:
+            return [run]
+        cut = places[int(np.argmax(apart))]
+        return [*split(range(run.start, cut)), *split(range(cut, run.stop))]
+
+    return split(range(len(shots)))
+
+
+def _usual_black(dense: Array) -> Array:
+    """What blacks come to in a run of shots: a scene may hold none, so the deeper ones tell."""
+    return np.asarray(np.quantile(dense, 0.75, axis=0))
+
+
+def settled(shots: Sequence[Mapping[str, Any]], sensitivity: float) -> list[dict[str, Any]]:
+    """The plans of all shots of a film: one correction for all shots of a reel."""
+    telling = [n for n, shot in enumerate(shots) if max(shot["white"]) - min(shot["deepest"]) > 0.1]
+    plans = [{**_own(shot), "left": 1.0, "amount": 0.0} for shot in shots]
+    for run in reels([shots[n] for n in telling]) if telling else []:
+        own = [shots[telling[n]] for n in run]
+        pooled: dict[str, Any] = {
+            name: _rounded(display(_usual_black(density(np.array([shot[name] for shot in own])))))
+            for name in ("black", "deepest")
+        }
+        pooled["white"] = np.quantile([shot["white"] for shot in own], 0.75, axis=0)
+        pooled["monochrome"] = float(np.mean([shot["monochrome"] for shot in own])) > 0.8
+        both = correction(pooled, sensitivity)
+        last = telling[run.stop] if run.stop < len(telling) else len(shots)
+        first = telling[run.start] if run.start else 0
+        for number in range(first, last):  # black leader between the shots of a reel goes with it
+            plans[number] = _own(shots[number]) | both
+    return plans
+
+
+def _own(shot: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: shot[name] for name in ("white", "black", "deepest", "monochrome")}
+
+
+def _neutral(found: Array, kept: Array, stain: Array) -> tuple[Array, Array]:
+    """Shares and stains that make a picture without colours of its own neutral: its whites and its blacks meet."""
+    white, black = found[:, 0], found[:, 1]
+    share, base = float(kept.mean()), float(stain.mean())
+    middle_white, middle_black = float(white.mean()), float(black.mean())
+    shares = share * (black - white) / max(middle_black - middle_white, 0.05)
+    shares = np.clip(shares, _LEAST_KEPT / 2, 1.5)
+    return shares, white - shares * (middle_white - base) / share
 
 
 def _curve(kept: float, stain: float, amount: float) -> list[float]:

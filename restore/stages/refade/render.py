@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import torch
@@ -11,6 +12,7 @@ from restore.errors import OptionError
 from restore.frames import FrameBatch, VideoFormat
 from restore.pipeline.contract import Analyzer, Device, Stage, Values
 from restore.stages.refade.analysis import FadeAnalyzer
+from restore.stages.refade.estimate import settled
 from restore.stages.refade.options import RefadeOptions
 
 _CURVES = ("red", "green", "blue", "tone")
@@ -22,11 +24,16 @@ class Refade(Stage[RefadeOptions]):
 
     name = "refade"
     domain = "rgb"
+    film_wide = True
     editable: ClassVar[frozenset[str]] = frozenset({"strength", "keep_tint", *_CURVES})
 
     def analyzer(self) -> Analyzer:
         """What finds the fading."""
-        return FadeAnalyzer(self.options)
+        return FadeAnalyzer()
+
+    def settle(self, found: Sequence[Values]) -> list[dict[str, Any]]:
+        """One correction a reel; see `settled`."""
+        return settled(found, self.options.sensitivity)
 
     def checked_edit(self, changes: Values) -> dict[str, Any]:
         """As for every stage; curves are checked for their form."""
