@@ -25,6 +25,8 @@ _COMMANDS = {
     "retouch": ("restore.cli.stage:stage_command", "Take scratches, creases and specks out of photographs."),
     "run": ("restore.cli.run:run", "Run a recipe, or several stages in a chain."),
     "batch": ("restore.cli.batch:batch", "Restore many reels, unattended."),
+    "report": ("restore.cli.report:report", "Write a job's report anew."),
+    "compare": ("restore.cli.report:compare", "Compare two films on a page."),
     "probe": ("restore.cli.look:probe", "Say what a source holds, and what is assumed."),
     "shots": ("restore.cli.look:shots", "List the shots of a film."),
     "clean": ("restore.cli.look:clean", "Delete a job's rendered segments, or all of it."),

@@ -101,6 +101,8 @@ class Chain:
         ]
         self.seconds: dict[str, float] = {}
         """Where the time of the computing threads went: waiting to read and to write, converting, each stage."""
+        self.repaired: dict[str, list[float]] = {}
+        """For each stage that repairs parts of the picture, by name: the share of each frame so far."""
         self._clock = Lock()
 
     def _home(self) -> torch.device:
@@ -289,6 +291,9 @@ class _Step:
             ]
         pixels, mask = result if isinstance(result, tuple) else (result, None)
         self._check_shape(pixels, count)
+        if mask is not None:
+            shares = mask.flatten(1).float().mean(1).tolist()
+            self.chain.repaired.setdefault(self.stage.name, []).extend(shares)
         return [
             converter.replaced(held[position + n], pixels[n], None if mask is None else mask[n], domain, self.after)
             for n in range(count)

@@ -55,6 +55,17 @@ class Window(NamedTuple):
     after: int = 0
 
 
+class Finding(NamedTuple):
+    """One ailment of a shot, as a stage's plan has it."""
+
+    what: str
+    """Its name: ``flicker``."""
+    amount: str
+    """How much of it, for people: ``4.1 %``."""
+    severity: float
+    """0 for none, 1 for what one cannot overlook; may be more."""
+
+
 @dataclass(frozen=True, slots=True)
 class Device:
     """Where and how precisely networks run; fixed at the start of a job."""
@@ -151,6 +162,10 @@ class Stage(ABC, Generic[Options]):
         named = self.editable & type(self.options).model_fields.keys()
         said = {name: getattr(self.options, name) for name in sorted(named)}
         return {**found, **{name: value for name, value in said.items() if value is not None}}
+
+    def findings(self, values: Values) -> tuple[Finding, ...]:
+        """What ails a shot, by its plan: what previews look for the worst of."""
+        return ()
 
     def checked_edit(self, changes: Values) -> dict[str, Any]:
         """Validate what a person set in ``edits.json``: keys as `editable`, values as the options of that name.
