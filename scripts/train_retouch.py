@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from restore.damage.creases import PrintDamage
@@ -89,6 +89,7 @@ def main() -> None:
     parser.add_argument("photos", type=Path)
     parser.add_argument("--minutes", type=float, default=15)
     parser.add_argument("--pictures", type=int, default=100)
+    parser.add_argument("--go-on", type=Path, metavar="WEIGHTS", help="train these further")
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
     torch.set_num_threads(1)
@@ -96,13 +97,15 @@ def main() -> None:
     files = sorted(args.photos.iterdir())
     learnt = [path for number, path in enumerate(files) if number % 7 not in (3, 5)]
     learnt = learnt[:: max(1, len(learnt) // args.pictures)]
-    held = [path for number, path in enumerate(files) if number % 7 == 3][::16]
+    held = [path for number, path in enumerate(files) if number % 7 == 3][::20]
     judged = [pair(path, 100_000 + number) for number, path in enumerate(held)]
     started, random = time.monotonic(), np.random.default_rng(SEED)
     pairs = [pair(path, number) for number, path in enumerate(learnt[: args.pictures])]
     print(f"{len(pairs)} pictures made in {time.monotonic() - started:.0f} s", flush=True)
     net = MarkNet()
     torch.nn.init.constant_(net.last.bias, -4.0)
+    if args.go_on:
+        net.load_state_dict(load_file(args.go_on))
     best = torch.optim.Adam(net.parameters(), 3e-3)
     ends, step, told = time.monotonic() + 60 * args.minutes, 0, 0.0
     begun = time.monotonic()
@@ -119,7 +122,7 @@ def main() -> None:
         if time.monotonic() - told > 120:
             told = time.monotonic()
             save_file(net.state_dict(), args.out)
-            print(f"{step} steps, loss {float(loss.detach()):.4f}, {report(net, judged)}", flush=True)
+            print(f"{step} steps, loss {float(loss.detach()):.4f}", flush=True)
     save_file(net.state_dict(), args.out)
     print(f"{step} steps; {report(net, judged)}", flush=True)
 

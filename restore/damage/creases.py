@@ -122,9 +122,7 @@ def _patchy(random: np.random.Generator, height: int, width: int, lost: float) -
     return np.asarray(np.clip((spread - lost) * 5, 0.1, 1), np.float32)
 
 
-def _drawn(
-    points: npt.NDArray[np.float64], thick: npt.NDArray[np.float64], height: int, width: int
-) -> Picture:
+def _drawn(points: npt.NDArray[np.float64], thick: npt.NDArray[np.float64], height: int, width: int) -> Picture:
     """(H, W) in [0, 1]: a line of varying thickness, with soft edges."""
     layer = np.zeros((height * _FINE, width * _FINE), np.uint8)
     fine = np.round(points * _FINE * 16).astype(np.int32)

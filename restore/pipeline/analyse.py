@@ -34,6 +34,7 @@ class Analysis:
         self.plan, self.edits, self.index = plan, edits, index
         self.chain, self.read = chain, read
         self._opened: dict[int, Analyzer | None] = {}
+        self._ready: set[int] = set()
         self._facts = [
             [facts, list(s.window())] for s, facts in zip(chain.stages, stage_facts(chain.stages), strict=True)
         ]
@@ -45,11 +46,14 @@ class Analysis:
 
     def _values_of(self, place: int, shot: Shot, found: dict[str, Any]) -> dict[str, Any]:
         stage = self.chain.stages[place]
-        own = found.get(stage_key(place, stage.name), {}).get("values", {})
+        own = found.get(stage_key(place, stage.name), {})
+        own = own.get("settled", own.get("values", {}))
         return edited_values(self.edits, stage, shot, self.index, own)
 
     def _signature(self, place: int, values: Sequence[dict[str, Any]]) -> str:
         """What the findings of one analyzer depend on: its stage, and all that shapes what reaches it."""
+        if self.chain.stages[place].film_wide:  # sees the source
+            return digest({"stage": self._facts[place], "transfer": self.chain.converter.transfer})
         facts = self._facts[: place + 1]
         return digest({"stages": facts, "values": list(values[:place]), "transfer": self.chain.converter.transfer})
 
@@ -72,25 +76,56 @@ class Analysis:
             self._opened[place] = self.chain.stages[place].analyzer()
         return self._opened[place]
 
+    def _film_wide(self) -> list[int]:
+        return [place for place, stage in enumerate(self.chain.stages) if stage.film_wide]
+
+    def unsettled(self, shots: Iterable[Shot]) -> list[Shot]:
+        """Those of the film's shots that stages which settle over all of it have yet to watch."""
+        return [shot for shot in shots if any(self._is_stale(place, shot, []) for place in self._film_wide())]
+
+    def _is_stale(self, place: int, shot: Shot, values: Sequence[dict[str, Any]]) -> bool:
+        found = self.plan.load_shot(shot)["stages"].get(stage_key(place, self.chain.stages[place].name), {})
+        return bool(found.get("by") != self._signature(place, values))
+
+    def watch_film(self, shots: Sequence[Shot], meter: Meter, check: Callable[[], None]) -> None:
+        """Let stages that settle over the whole film watch its shots."""
+        for shot in shots:
+            for place in self._film_wide():
+                if self._is_stale(place, shot, []):
+                    self._find(place, shot, self.values(shot), check)
+            meter.add(len(shot))
+
+    def settle(self, shots: Sequence[Shot]) -> None:
+        """Write into each shot's plan what the whole film comes to."""
+        for place in self._film_wide():
+            stage = self.chain.stages[place]
+            key = stage_key(place, stage.name)
+            plans = [self.plan.load_shot(shot) for shot in shots]
+            found = stage.settle([plan["stages"][key]["values"] for plan in plans])
+            for shot, plan, values in zip(shots, plans, found, strict=True):
+                if plan["stages"][key].get("settled") != values:
+                    plan["stages"][key]["settled"] = values
+                    self.plan.save_shot(shot, plan)
+
     def run(self, shots: Sequence[Shot], meter: Meter, check: Callable[[], None]) -> None:
         """Analyse what is stale, shot by shot; each is written down before the next begins."""
-        ready: set[int] = set()
         for shot in shots:
             while (place := self._stale(shot)) is not None:
-                analyzer = self._analyzer(place)
-                assert analyzer is not None
-                if place not in ready:
-                    analyzer.open(self.chain.device)
-                    ready.add(place)
-                found = self.plan.load_shot(shot)
-                values = self.values(shot)
-                result = self._watch(analyzer, place, shot, values, check)
-                stage = self.chain.stages[place]
-                found["stages"][stage_key(place, stage.name)] = {
-                    "by": self._signature(place, values), "values": result
-                }  # fmt: skip
-                self.plan.save_shot(shot, found)
+                self._find(place, shot, self.values(shot), check)
             meter.add(len(shot))
+
+    def _find(self, place: int, shot: Shot, values: list[dict[str, Any]], check: Callable[[], None]) -> None:
+        """Let one stage's analyzer watch one shot, and write down what it found."""
+        analyzer = self._analyzer(place)
+        assert analyzer is not None
+        if place not in self._ready:
+            analyzer.open(self.chain.device)
+            self._ready.add(place)
+        found = self.plan.load_shot(shot)
+        result = self._watch(analyzer, place, shot, values, check)
+        key = stage_key(place, self.chain.stages[place].name)
+        found["stages"][key] = {"by": self._signature(place, values), "values": result}
+        self.plan.save_shot(shot, found)
 
     def _watch(
         self, analyzer: Analyzer, place: int, shot: Shot, values: list[dict[str, Any]], check: Callable[[], None]

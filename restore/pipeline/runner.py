@@ -90,7 +90,7 @@ class Runner:
         index, shots = film.task.index, film.shots
         first, stop = self._span(index)
         task = replace(film.task, first=first)
-        values = self._analyse(job, task, film.edits, [s for s in shots if s.start < stop and s.end > first])
+        values = self._analyse(job, film, [s for s in shots if s.start < stop and s.end > first])
         segments = cut_segments(shots)
         if (first, stop) != (0, len(index)):
             segments = clip_segments(segments, first, stop)
@@ -201,15 +201,21 @@ class Runner:
     def _decoder_threads(self, index: FrameIndex) -> int:
         return 1 if index.decode_errors or len(index.lost) or bool(index.corrupt.any()) else 0
 
-    def _analyse(
-        self, job: Job, task: RenderTask, edits: Edits, shots: Sequence[Shot]
-    ) -> dict[int, tuple[dict[str, Any], ...]]:
+    def _analyse(self, job: Job, film: Film, shots: Sequence[Shot]) -> dict[int, tuple[dict[str, Any], ...]]:
+        task = film.task
         source = task.open_source()
         stages = task.picture_stages
         chain = Chain(stages, source.format, task.target, task.device, task.transfer, 1)
         reader = FrameReader(source, task.index, sum(sum(stage.window()) for stage in stages))
-        analysis = Analysis(job.plan, edits, task.index, chain, reader.read)
+        analysis = Analysis(job.plan, film.edits, task.index, chain, reader.read)
         try:
+            unsettled = analysis.unsettled(film.shots)
+            if unsettled:
+                meter = Meter("analyse", sum(len(shot) for shot in unsettled), self.on_progress)
+                with chain:
+                    analysis.watch_film(unsettled, meter, self.check)
+                meter.finish()
+            analysis.settle(film.shots)
             pending = analysis.pending(shots)
             if pending:
                 meter = Meter("analyse", sum(len(shot) for shot in pending), self.on_progress)

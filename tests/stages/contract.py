@@ -90,6 +90,8 @@ class StageContract:
                 pixels = chain.converter.pixels([picture], stage.domain)
                 analyzer.add(FrameBatch(pixels, (number,), slice(0, 1), (True,), 0, format))
             found = analyzer.finish()
+        if stage.film_wide:
+            [found] = stage.settle([found])
         return stage.told(found)
 
     def render(

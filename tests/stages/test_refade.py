@@ -17,7 +17,7 @@ from restore.damage.fading import KINDS, Fading, density, display, sample_fading
 from restore.errors import OptionError
 from restore.frames import ColorInfo, FrameBatch, PixelFormat, Shot, VideoFormat
 from restore.stages import build_stage
-from restore.stages.refade.estimate import CURVE_LEVELS, Levels, fade_plan
+from restore.stages.refade.estimate import CURVE_LEVELS, Levels, correction, measured, reels, settled
 
 
 def scene(seed: int = 1, height: int = 96, width: int = 128) -> torch.Tensor:
@@ -39,7 +39,7 @@ def rendered(pixels: torch.Tensor, options: dict[str, Any] | None = None, edits:
     analyzer.begin(Shot(0, 0, count), form)
     for number in range(count):
         analyzer.add(FrameBatch(pixels[number : number + 1], (number,), slice(0, 1), (True,), 0, form))
-    plan = analyzer.finish()
+    [plan] = stage.settle([analyzer.finish()])
     told = {**stage.told(plan), **(stage.checked_edit(edits) if edits else {})}
     batch = FrameBatch(pixels, tuple(range(count)), slice(0, count), (True,) * count, 0, form)
     done = stage.process(batch, told)
@@ -133,7 +133,7 @@ def test_empty_frames_say_nothing(value: float) -> None:
 def test_curves_rise(seed: int, sensitivity: float) -> None:
     """Whatever was found, no curve turns dark into light."""
     faded = sample_fading(seed).apply(scene(seed))
-    plan = fade_plan(Levels.of(faded), sensitivity)
+    plan = correction(measured(Levels.of(faded)), sensitivity)
     for name in ("red", "green", "blue", "tone"):
         curve = np.array(plan.get(name, [0, 1]))
         assert (np.diff(curve) >= 0).all()
@@ -154,7 +154,9 @@ def test_density_and_back() -> None:
     assert torch.allclose(Fading((1.0, 1.0, 1.0)).apply(scene()), scene(), atol=2e-3)
 
 
-KODAK = Path(os.environ.get("RESTORE_TEST_MATERIAL", Path(__file__).parents[3] / "shared" / "test")) / "images" / "kodak"
+KODAK = (
+    Path(os.environ.get("RESTORE_TEST_MATERIAL", Path(__file__).parents[3] / "shared" / "test")) / "images" / "kodak"
+)
 
 
 @pytest.mark.skipif(not KODAK.is_dir(), reason="no test material (RESTORE_TEST_MATERIAL)")
@@ -166,3 +168,56 @@ def test_photographs_of_today_pass() -> None:
         assert loaded is not None
         picture = torch.from_numpy(loaded[:, :, ::-1].copy()).permute(2, 0, 1)[None].float() / 255
         assert torch.equal(rendered(picture)[0], picture), path.name
+
+
+def shot(fading: Fading | None, seed: int, darkest: float = 0.0) -> dict[str, Any]:
+    picture = scene(seed) * (1 - darkest) + darkest
+    return measured(Levels.of(picture if fading is None else fading.apply(picture)))
+
+
+def test_shots_of_a_reel_agree() -> None:
+    """Three reels: a red one, a sound one, another red one; fog in one shot of each."""
+    red, pale = Fading((0.42, 0.9, 0.65), (0.02, 0.04, 0.08)), Fading((0.5, 0.45, 0.5), (0.02, 0.04, 0.1))
+    parts = [red] * 6 + [None] * 7 + [pale] * 6
+    film = [shot(fading, number, 0.3 if number % 6 == 4 else 0.0) for number, fading in enumerate(parts)]
+    plans = settled(film, 0.5)
+    assert [run.stop for run in reels(film)] == [6, 13, 19]
+    curves = [plan.get("red") for plan in plans]
+    assert curves[0] is not None
+    assert curves[:6] == [curves[0]] * 6
+    assert curves[6:13] == [None] * 7, "fog amid sound shots is no fading"
+    assert curves[13:] == [curves[13]] * 6
+    assert curves[13] not in (None, curves[0])
+
+
+def test_black_leader_goes_with_its_reel() -> None:
+    black = measured(Levels.of(torch.zeros((1, 3, 32, 32))))
+    red = Fading((0.42, 0.9, 0.65), (0.02, 0.04, 0.08))
+    film = [black, *(shot(red, number) for number in range(5)), black]
+    plans = settled(film, 0.5)
+    assert len({str(plan.get("red")) for plan in plans}) == 1
+    assert settled([black, black], 0.5) == [{**black, "left": 1.0, "amount": 0.0}] * 2
+    assert settled([], 0.5) == []
+
+
+def test_a_part_has_the_pixels_of_the_whole(tmp_path: Path) -> None:
+    """The first shot alone has no black; the film has. What a part is given is what the film as a whole decided."""
+    import restore
+
+    red = Fading((0.42, 0.9, 0.65), (0.02, 0.04, 0.08))
+    folder = tmp_path / "film"
+    folder.mkdir()
+    import cv2
+
+    for number in range(12):
+        picture = red.apply(scene(number // 6) * (0.6 if number < 6 else 1.0) + (0.35 if number < 6 else 0.0))
+        cv2.imwrite(
+            str(folder / f"f_{number:03d}.png"),
+            (picture[0].permute(1, 2, 0).numpy()[:, :, ::-1] * 255).round().astype(np.uint8),
+        )
+    recipe = restore.Recipe.from_dict({"stage": [{"name": "refade"}], "input": {"fps": "24"}})
+    restore.run(str(folder), tmp_path / "whole" / "f_%03d.png", recipe)
+    restore.run(str(folder), tmp_path / "part" / "f_%03d.png", recipe, start="2f", end="4f")
+    whole, part = (sorted((tmp_path / name).glob("*.png")) for name in ("whole", "part"))
+    assert len(part) == 2
+    assert part[0].read_bytes() == whole[2].read_bytes()

@@ -178,13 +178,16 @@ def reels(shots: Sequence[Mapping[str, Any]]) -> list[range]:
 
     def split(run: range) -> list[range]:
         places = range(run.start + _FEWEST, run.stop - _FEWEST + 1)
-        apart = [
-            float(np.abs(_usual_black(deepest[run.start : k]) - _usual_black(deepest[k : run.stop])).max())
-            for k in places
-        ]
-        if not apart or max(apart) < _APART:
+        sides = [(deepest[run.start : k], deepest[k : run.stop]) for k in places]
+        pairs = [(_usual_black(one), _usual_black(other)) for one, other in sides]
+        if not any(np.abs(one - other).max() >= _APART for one, other in pairs):
             return [run]
-        cut = places[int(np.argmax(apart))]
+        # Cut where both parts are most like themselves.
+        stray = [
+            sum(float(np.abs(side - usual).sum()) for side, usual in zip(both, pair, strict=True))
+            for both, pair in zip(sides, pairs, strict=True)
+        ]
+        cut = places[int(np.argmin(stray))]
         return [*split(range(run.start, cut)), *split(range(cut, run.stop))]
 
     return split(range(len(shots)))

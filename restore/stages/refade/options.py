@@ -14,7 +14,7 @@ Amount = Annotated[float, Field(ge=0, le=1)]
 class RefadeOptions(StageOptions):
     """Give faded film and photographs their contrast and the balance of their dyes back.
 
-    One correction a shot, so nothing pumps. What has sound blacks is not faded and passes as it is, bit for bit. The
+    One correction a reel, so nothing pumps. What has sound blacks is not faded and passes as it is, bit for bit. The
     curves are in OUTPUT.restore/plan.
     """
 

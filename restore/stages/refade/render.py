@@ -10,7 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from restore.errors import OptionError
 from restore.frames import FrameBatch, VideoFormat
-from restore.pipeline.contract import Analyzer, Device, Stage, Values
+from restore.pipeline.contract import Analyzer, Device, Finding, Stage, Values
 from restore.stages.refade.analysis import FadeAnalyzer
 from restore.stages.refade.estimate import settled
 from restore.stages.refade.options import RefadeOptions
@@ -34,6 +34,12 @@ class Refade(Stage[RefadeOptions]):
     def settle(self, found: Sequence[Values]) -> list[dict[str, Any]]:
         """One correction a reel; see `settled`."""
         return settled(found, self.options.sensitivity)
+
+    def findings(self, values: Values) -> tuple[Finding, ...]:
+        """Fading, if it is corrected."""
+        amount = float(values.get("amount", 0.0))
+        left = f"{100 * float(values.get('left', 1.0)):.0f} % of the dyes left"
+        return (Finding("fading", left, 3 * amount),) if amount else ()
 
     def checked_edit(self, changes: Values) -> dict[str, Any]:
         """As for every stage; curves are checked for their form."""
@@ -75,5 +81,7 @@ def _checked(name: str, value: Any) -> list[float]:
     except ValidationError:
         curve = []
     if len(curve) < 2 or not all(-1 <= level <= 2 for level in curve):
-        raise OptionError(f"refade: {name}: write a list of two or more values in [0, 1], for levels from black to white")
+        raise OptionError(
+            f"refade: {name}: write a list of two or more values in [0, 1], for levels from black to white"
+        )
     return curve
