@@ -24,8 +24,10 @@ from restore.frames import ColorInfo, FrameBatch, PixelFormat, Shot, VideoFormat
 from restore.stages import build_stage
 
 SEEDS = (9101,)
-CLIPS = (("cockatoo.mp4", 40), ("orig.mp4", 30), ("asl/hungry.mkv", 0), ("asl/milk.mkv", 0), ("studio_feature_bw.mp4", 100),
-         ("car-detection.mp4", 60))  # fmt: skip
+CLIPS = (
+    ("cockatoo.mp4", 40), ("orig.mp4", 30), ("asl/hungry.mkv", 0), ("asl/milk.mkv", 0),
+    ("studio_feature_bw.mp4", 100), ("car-detection.mp4", 60),
+)  # fmt: skip
 FRAMES = 2
 FILTERS = {
     "normalize": "normalize=smoothing=0",

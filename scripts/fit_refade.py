@@ -2,8 +2,8 @@
 
     python scripts/fit_refade.py ../shared/train/photos
 
-Photographs are faded by `restore.damage.fading` with seeds of their own; of every seven photographs two are used and the
-fourth is left for measuring. Prints the tables of `restore/stages/refade/estimate.py`.
+Photographs are faded by `restore.damage.fading` with seeds of their own; of every seven photographs two are used, and
+the fourth is left for measuring. Prints the tables of `restore/stages/refade/estimate.py`.
 """
 
 from __future__ import annotations

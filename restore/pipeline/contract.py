@@ -188,7 +188,7 @@ class Stage(ABC, Generic[Options]):
         return {**changes, **{name: getattr(checked, name) for name in fields}}
 
     def settle(self, found: Sequence[Values]) -> list[dict[str, Any]]:
-        """The plans of all shots, in order, made of what the analyzer found in each; for stages that are `film_wide`."""
+        """The plans of all shots, in order, made of what the analyzer found in each; asked of `film_wide` stages."""
         return [dict(values) for values in found]
 
     def analyzer(self) -> Analyzer | None:

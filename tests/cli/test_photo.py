@@ -33,7 +33,9 @@ def test_one_photograph(tmp_path: Path) -> None:
     assert main(["photo", str(source), str(done), "--no-upscale", "--mask-out", str(mask), "-q"]) == 0
     assert size(done) == size(mask) == (96, 72)
     before, after, where = (cv2.imread(str(path)) for path in (source, done, mask))
-    assert before is not None and after is not None and where is not None
+    assert before is not None
+    assert after is not None
+    assert where is not None
     assert set(np.unique(where)) <= {0, 255}
     assert np.array_equal(before[where == 0], after[where == 0])
     assert main(["photo", str(source), str(tmp_path / "large.png"), "-q"]) == 0
@@ -51,7 +53,7 @@ def test_an_album(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "1 of 3" in capsys.readouterr().err
     assert sorted(path.name for path in restored.iterdir() if path.is_file()) == ["a.png", "b.jpg"]
     plans = list((restored / "a.png.restore" / "plan").glob("shot-*.json"))
-    assert [key for key in json.loads(plans[0].read_text())["stages"]] == ["1-refade"]
+    assert list(json.loads(plans[0].read_text())["stages"]) == ["1-refade"]
 
 
 @pytest.mark.parametrize(

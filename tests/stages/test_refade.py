@@ -215,6 +215,8 @@ def test_a_part_has_the_pixels_of_the_whole(tmp_path: Path) -> None:
             str(folder / f"f_{number:03d}.png"),
             (picture[0].permute(1, 2, 0).numpy()[:, :, ::-1] * 255).round().astype(np.uint8),
         )
+    for name in ("whole", "part"):
+        (tmp_path / name).mkdir()
     recipe = restore.Recipe.from_dict({"stage": [{"name": "refade"}], "input": {"fps": "24"}})
     restore.run(str(folder), tmp_path / "whole" / "f_%03d.png", recipe)
     restore.run(str(folder), tmp_path / "part" / "f_%03d.png", recipe, start="2f", end="4f")
