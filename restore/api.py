@@ -19,7 +19,7 @@ import torch
 
 from restore.engines.inline import InlineEngine
 from restore.errors import OptionError
-from restore.frames import ColorInfo, Frame, FrameBatch, PixelFormat, Shot, VideoFormat
+from restore.frames import ColorInfo, Frame, PixelFormat, Shot, VideoFormat
 from restore.media.open import identity, open_source
 from restore.media.open import probe as _probe
 from restore.media.options import InputOptions
@@ -27,6 +27,7 @@ from restore.media.probe import SourceInfo
 from restore.media.source import VideoSource
 from restore.pipeline.chain import Chain
 from restore.pipeline.device import choose_device
+from restore.pipeline.index import FrameIndex
 from restore.pipeline.job import Job, default_folder, disk_errors
 from restore.pipeline.listing import list_frames
 from restore.pipeline.plan import Edits, read_json
@@ -39,7 +40,6 @@ from restore.stages import build_stage
 
 if TYPE_CHECKING:
     from restore.pipeline.contract import Finding
-    from restore.pipeline.index import FrameIndex
     from restore.pipeline.preview import Moment
     from restore.pipeline.render import Engine
     from restore.report.page import Step
@@ -234,8 +234,6 @@ def shots(
             job.adopt(found_identity, overwrite=False)
             job.update_manifest(source={"path": str(Path(source).absolute()), "identity": found_identity})
             if job.plan.frames_path.exists() and job.plan.shots_path.exists():
-                from restore.pipeline.index import FrameIndex
-
                 index = FrameIndex.load(job.plan.frames_path)
             else:
                 with open_source(os.fspath(source), input) as opened:
@@ -350,13 +348,11 @@ def _findings(chain: Chain, shot: Shot, read: Callable[[range], list[Frame]]) ->
     analyzer = stage.analyzer()
     if analyzer is None:
         return {}
+    times = np.arange(len(shot))
+    analyzer.film(FrameIndex(times, times < 0, times == 0, Fraction(1, 25), Fraction(25), 1))
     analyzer.open(chain.device)
-    analyzer.begin(shot, chain.formats[0])
-    for number in analyzer.wanted(shot):
-        for picture in chain.pictures(read, shot, range(number, number + 1), [{}], upto=0):
-            pixels = chain.converter.pixels([picture], stage.domain)
-            analyzer.add(FrameBatch(pixels, (number,), slice(0, 1), (True,), 0, chain.formats[0]))
-    return analyzer.finish()
+    found, arrays = chain.findings(analyzer, 0, read, shot, []), dict(analyzer.arrays())
+    return {**found, "arrays": arrays} if arrays else found
 
 
 def _as_pixels(frames: npt.NDArray[Any] | torch.Tensor) -> tuple[torch.Tensor, Callable[[torch.Tensor], Any]]:

@@ -50,7 +50,8 @@ def refaded(film: torch.Tensor) -> torch.Tensor:
     for number in range(count):
         analyzer.add(FrameBatch(film[number : number + 1], (number,), slice(0, 1), (True,), 0, form))
     batch = FrameBatch(film, tuple(range(count)), slice(0, count), (True,) * count, 0, form)
-    done = stage.process(batch, stage.told(analyzer.finish()))
+    [plan] = stage.settle([analyzer.finish()])
+    done = stage.process(batch, stage.told(plan))
     return quantised(done) if isinstance(done, torch.Tensor) else film
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
-from restore.frames import Frame, FrameBatch, Shot
+from restore.frames import Frame, Shot
+from restore.pipeline.arrays import PlanArrays, save_arrays
 from restore.pipeline.chain import Chain
 from restore.pipeline.contract import Analyzer, Stage
 from restore.pipeline.index import FrameIndex
@@ -46,16 +46,29 @@ class Analysis:
 
     def _values_of(self, place: int, shot: Shot, found: dict[str, Any]) -> dict[str, Any]:
         stage = self.chain.stages[place]
-        own = found.get(stage_key(place, stage.name), {})
-        own = own.get("settled", own.get("values", {}))
-        return edited_values(self.edits, stage, shot, self.index, own)
+        entry = found.get(stage_key(place, stage.name), {})
+        values = edited_values(self.edits, stage, shot, self.index, entry.get("settled", entry.get("values", {})))
+        path = self.plan.arrays_path(entry)
+        return values if path is None or not path.exists() else {**values, "arrays": PlanArrays(path)}
 
-    def _signature(self, place: int, values: Sequence[dict[str, Any]]) -> str:
+    def _studied(self, place: int, shot: Shot) -> dict[str, Any]:
+        """What the person set for a shot that the analyzer must know of."""
+        stage = self.chain.stages[place]
+        if not stage.studied:
+            return {}
+        said = edited_values(self.edits, stage, shot, self.index, {})
+        return {name: value for name, value in said.items() if name in stage.studied}
+
+    def _signature(self, place: int, shot: Shot, values: Sequence[dict[str, Any]]) -> str:
         """What the findings of one analyzer depend on: its stage, and all that shapes what reaches it."""
         if self.chain.stages[place].film_wide:  # sees the source
             return digest({"stage": self._facts[place], "transfer": self.chain.converter.transfer})
-        facts = self._facts[: place + 1]
-        return digest({"stages": facts, "values": list(values[:place]), "transfer": self.chain.converter.transfer})
+        known = {
+            "stages": self._facts[: place + 1], "values": list(values[:place]),
+            "transfer": self.chain.converter.transfer,
+        }  # fmt: skip
+        studied = self._studied(place, shot)
+        return digest({**known, "studied": studied} if studied else known)
 
     def pending(self, shots: Iterable[Shot]) -> list[Shot]:
         """Those of the shots that have something left to find out."""
@@ -67,13 +80,19 @@ class Analysis:
         for place, stage in enumerate(self.chain.stages):
             if self._analyzer(place) is None:
                 continue
-            if found.get(stage_key(place, stage.name), {}).get("by") != self._signature(place, values):
+            entry = found.get(stage_key(place, stage.name), {})
+            path = self.plan.arrays_path(entry)
+            gone = path is not None and not path.exists()
+            if gone or entry.get("by") != self._signature(place, shot, values):
                 return place
         return None
 
     def _analyzer(self, place: int) -> Analyzer | None:
         if place not in self._opened:
-            self._opened[place] = self.chain.stages[place].analyzer()
+            analyzer = self.chain.stages[place].analyzer()
+            if analyzer is not None:
+                analyzer.film(self.index)
+            self._opened[place] = analyzer
         return self._opened[place]
 
     def _film_wide(self) -> list[int]:
@@ -81,18 +100,18 @@ class Analysis:
 
     def unsettled(self, shots: Iterable[Shot]) -> list[Shot]:
         """Those of the film's shots that stages which settle over all of it have yet to watch."""
-        return [shot for shot in shots if any(self._is_stale(place, shot, []) for place in self._film_wide())]
+        return [shot for shot in shots if any(self._unwatched(place, shot) for place in self._film_wide())]
 
-    def _is_stale(self, place: int, shot: Shot, values: Sequence[dict[str, Any]]) -> bool:
+    def _unwatched(self, place: int, shot: Shot) -> bool:
         found = self.plan.load_shot(shot)["stages"].get(stage_key(place, self.chain.stages[place].name), {})
-        return bool(found.get("by") != self._signature(place, values))
+        return bool(found.get("by") != self._signature(place, shot, []))
 
     def watch_film(self, shots: Sequence[Shot], meter: Meter, check: Callable[[], None]) -> None:
         """Let stages that settle over the whole film watch its shots."""
         for shot in shots:
             for place in self._film_wide():
-                if self._is_stale(place, shot, []):
-                    self._find(place, shot, self.values(shot), check)
+                if self._unwatched(place, shot):
+                    self._find(place, shot, check)
             meter.add(len(shot))
 
     def settle(self, shots: Sequence[Shot]) -> None:
@@ -111,10 +130,10 @@ class Analysis:
         """Analyse what is stale, shot by shot; each is written down before the next begins."""
         for shot in shots:
             while (place := self._stale(shot)) is not None:
-                self._find(place, shot, self.values(shot), check)
+                self._find(place, shot, check)
             meter.add(len(shot))
 
-    def _find(self, place: int, shot: Shot, values: list[dict[str, Any]], check: Callable[[], None]) -> None:
+    def _find(self, place: int, shot: Shot, check: Callable[[], None]) -> None:
         """Let one stage's analyzer watch one shot, and write down what it found."""
         analyzer = self._analyzer(place)
         assert analyzer is not None
@@ -122,29 +141,19 @@ class Analysis:
             analyzer.open(self.chain.device)
             self._ready.add(place)
         found = self.plan.load_shot(shot)
-        result = self._watch(analyzer, place, shot, values, check)
+        values = self.values(shot)
+        analyzer.heed(self._studied(place, shot))
+        result = self.chain.findings(analyzer, place, self.read, shot, values, check)
         key = stage_key(place, self.chain.stages[place].name)
-        found["stages"][key] = {"by": self._signature(place, values), "values": result}
+        entry = {"by": self._signature(place, shot, values), "values": result}
+        beside = self.plan.shot_path(shot).with_suffix(f".{key}.npz")
+        if save_arrays(beside, _checked(analyzer.arrays(), check)):
+            entry["arrays"] = beside.name
+        found["stages"][key] = entry
         self.plan.save_shot(shot, found)
 
-    def _watch(
-        self, analyzer: Analyzer, place: int, shot: Shot, values: list[dict[str, Any]], check: Callable[[], None]
-    ) -> dict[str, Any]:
-        upto = place if analyzer.sees == "input" else 0
-        domain = self.chain.stages[place].domain
-        format = self.chain.formats[upto]
-        analyzer.begin(shot, format)
-        wanted = analyzer.wanted(shot)
-        for core in _runs(wanted):
-            made = self.chain.pictures(self.read, shot, core, values, upto=upto, stand_in=True)
-            with closing(self.chain.ahead(made)) as pictures:
-                for picture in pictures:
-                    check()
-                    pixels = self.chain.converter.pixels([picture], domain)
-                    analyzer.add(FrameBatch(pixels, (picture.pts,), slice(0, 1), (True,), shot.number, format))
-        return analyzer.finish()
 
-
-def _runs(wanted: range) -> list[range]:
-    """A sparse range as single frames, a dense one whole."""
-    return [wanted] if abs(wanted.step) == 1 else [range(frame, frame + 1) for frame in wanted]
+def _checked(arrays: Iterable[tuple[str, Any]], check: Callable[[], None]) -> Iterator[tuple[str, Any]]:
+    for named in arrays:
+        check()
+        yield named

@@ -21,9 +21,11 @@ if TYPE_CHECKING:
     import torch
 
     from restore.frames import Domain, Frame, FrameBatch, Planes, Shot, VideoFormat
+    from restore.pipeline.index import FrameIndex
 
 Values = Mapping[str, Any]
-"""What the plan says of one shot for one stage: plain JSON values, edits already applied."""
+"""What the plan says of one shot for one stage: plain JSON values, edits already applied. Arrays that an analyzer left
+are under ``arrays``, a mapping by name."""
 
 
 class StageOptions(BaseModel):
@@ -84,6 +86,12 @@ class Analyzer(ABC):
     sees: ClassVar[Literal["source", "input"]] = "input"
     """``source``: frames as decoded. ``input``: frames as they reach the stage, after those before it."""
 
+    def film(self, index: FrameIndex) -> None:  # noqa: B027 - optional
+        """Told of the film's frames and their times, once, before anything else."""
+
+    def heed(self, edits: Values) -> None:  # noqa: B027 - optional
+        """Told, before each shot, what the person set for it, of the keys in `Stage.studied`."""
+
     def wanted(self, shot: Shot) -> range:
         """Which frames of the shot, by film index, it wants to see; all of them by default."""
         return range(shot.start, shot.end)
@@ -97,11 +105,15 @@ class Analyzer(ABC):
 
     @abstractmethod
     def add(self, batch: FrameBatch) -> None:
-        """See some wanted frames: `batch.pixels` in the stage's own domain."""
+        """See some wanted frames: `batch.pixels` in the stage's own domain, and in ``chroma`` luma in `planes`."""
 
     @abstractmethod
     def finish(self) -> dict[str, Any]:
         """The shot is over: its plan, as JSON values."""
+
+    def arrays(self) -> Iterable[tuple[str, npt.NDArray[Any]]]:
+        """Named arrays to keep beside the findings, asked for after `finish` and written as they come."""
+        return ()
 
 
 def first_problem(error: ValidationError) -> str:
@@ -131,6 +143,8 @@ class Stage(ABC, Generic[Options]):
     editable: ClassVar[frozenset[str]] = frozenset()
     """Keys of the plan that a person may set in ``edits.json``."""
 
+    studied: ClassVar[frozenset[str]] = frozenset()
+    """Those of them that the analyzer must know of: setting one has the shots it touches analysed again."""
     timed: ClassVar[frozenset[str]] = frozenset()
     """Keys that hold for the frames of an edit alone, not for the shots it touches. Such a value reaches `process` as
     a list of ``{"from": pts, "to": pts, "value": ...}``, ``to`` exclusive; `checked_edit` must know them."""
@@ -148,6 +162,9 @@ class Stage(ABC, Generic[Options]):
 
     def check(self, format: VideoFormat) -> None:
         """Raise OptionError or SourceError if frames of this format cannot be worked on."""
+
+    def check_film(self, index: FrameIndex) -> None:
+        """Raise OptionError if what the options name is not in this film; asked before anything is analysed."""
 
     def output_format(self, format: VideoFormat) -> VideoFormat:
         """What comes out when `format` goes in."""

@@ -128,6 +128,8 @@ class Runner:
         job.update_manifest(damaged=[found.as_json() for found in damaged])
         timeline = self._timeline(job, listed, edits)
         index = index_of(timeline, listed, setup.formats[1]) if timeline else listed
+        for stage in split_stages(request.stages)[1]:
+            stage.check_film(index)
         task = RenderTask(
             request.source, request.input, request.stages, setup.device, setup.transfer, request.batch, setup.output,
             index, self._decoder_threads(listed), 0, (timeline, listed) if timeline else None,
