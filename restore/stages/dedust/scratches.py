@@ -118,9 +118,7 @@ def traced(luma: Plane, line: Line, pts: int) -> Trace | None:
     total, way = best_path(coarse)
     columns = way[:, int(total.argmax())]
     where = (np.arange(count) + 0.5) * height / count
-    shows = _shows(
-        coarse[np.arange(count), columns], (where >= line.rows[0] * height) & (where <= line.rows[1] * height)
-    )
+    shows = _shows(coarse[np.arange(count), columns], (where >= line.rows[0] * height) & (where <= line.rows[1] * height))
     if not shows.any():
         return None
     x = planned + np.interp(rows, where, precise(coarse, columns) - _BAND)
@@ -197,13 +195,9 @@ def _moved(other: Beside, field: Field, number: int, columns: tuple[int, int], s
     height, width = shape[:2]
     y, x = np.mgrid[0:height, columns[0] : columns[1]].astype(np.float32)
     sy, sx = height / field.shape[0], width / field.shape[1]
-    motion = cv2.remap(
-        field, (x + 0.5) / sx - 0.5, (y + 0.5) / sy - 0.5, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
-    )
+    motion = cv2.remap(field, (x + 0.5) / sx - 0.5, (y + 0.5) / sy - 0.5, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     at_x, at_y = x + motion[..., 0] * np.float32(sx), y + motion[..., 1] * np.float32(sy)
-    picture = cv2.remap(other.picture, at_x, at_y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE).reshape(
-        *x.shape, -1
-    )
+    picture = cv2.remap(other.picture, at_x, at_y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE).reshape(*x.shape, -1)
     valid = (at_x >= 0) & (at_x <= width - 1) & (at_y >= 0) & (at_y <= height - 1)
     row = np.clip(np.round(at_y).astype(int), 0, height - 1)
     away = np.full(x.shape, _FAR, np.float32)
