@@ -130,9 +130,7 @@ def _compared(here: View, other: View, hole: Mask, clipped: Mask, half: float, u
     """The difference from another frame, made as bright."""
     part = here.picture
     theirs = np.abs(other.away) <= half
-    sides = (
-        (np.abs(here.away) > half) & (np.abs(here.away) <= half + _SIDE) & ~theirs & other.valid & here.valid
-    ).astype(np.float32)
+    sides = ((np.abs(here.away) > half) & (np.abs(here.away) <= half + _SIDE) & ~theirs & other.valid & here.valid).astype(np.float32)
     many = np.maximum(along(sides.sum(1), 8 * unit), 1e-3)
     difference = part - other.picture
     level = along((difference * sides[..., None]).sum(1), 8 * unit) / many[:, None]
