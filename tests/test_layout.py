@@ -39,6 +39,8 @@ ALLOWED = {
 }  # fmt: skip
 CONTRACT = {
     "restore.pipeline.contract",
+    "restore.pipeline.audio_contract",
+    "restore.pipeline.catalogue",
     "restore.pipeline.chain",
     "restore.pipeline.timeline",
     "restore.pipeline.index",
@@ -107,7 +109,7 @@ def test_imports_point_one_way(path: Path) -> None:
             assert any(module.startswith(allowed) for allowed in CONTRACT), (
                 f"{name}: of the pipeline, the contract only"
             )
-        if room == "stages" and module.startswith("restore.stages."):
+        if room in ("stages", "voice") and module.startswith(f"restore.{room}."):
             mine, theirs = name.split(".")[2:3], module.split(".")[2:3]
             assert mine in ([], theirs) or theirs == mine, f"{name} imports another stage: {module}"
 
@@ -126,7 +128,7 @@ def test_av_and_network_stay_in_their_rooms(path: Path) -> None:
 
 
 TORCH_FREE = ("errors", "times", "cli", "zoo.table", "zoo.spec", "zoo.resolve", "media.options", "recipe",
-              "pipeline.contract", "stages")  # fmt: skip
+              "pipeline.contract", "pipeline.audio_contract", "pipeline.catalogue", "stages", "voice")  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -134,7 +136,7 @@ TORCH_FREE = ("errors", "times", "cli", "zoo.table", "zoo.spec", "zoo.resolve", 
 )
 def test_front_doors_import_no_torch(path: Path) -> None:
     name = name_of(path).removeprefix("restore.")
-    if name.startswith("stages.") and not name.endswith(".options") and name.count(".") > 1:
+    if name.startswith(("stages.", "voice.")) and not name.endswith(".options") and name.count(".") > 1:
         return
     heavy = {"torch", "torchvision", "av", "cv2", "spandrel"}
     assert not heavy & {module.split(".")[0] for module in imports(path, at_start=True)}

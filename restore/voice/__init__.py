@@ -1,0 +1,15 @@
+"""The sound stages. Adding one: a folder with options.py, analysis.py, render.py, and a line in `_STAGES`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from restore.pipeline.audio_contract import AudioStage
+from restore.pipeline.catalogue import Catalogue
+
+# In the order in which a chain runs them. Names are unique among picture and sound stages: a recipe holds both.
+_STAGES = {
+    "loudness": ("restore.voice.loudness.options:LoudnessOptions", "restore.voice.loudness.render:Loudness"),
+}
+
+SOUND: Catalogue[AudioStage[Any]] = Catalogue(_STAGES)
