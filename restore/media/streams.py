@@ -19,7 +19,8 @@ from restore.media.probe import REWRITTEN, SourceInfo, StreamInfo, opened
 _OWN_TAGS = frozenset({"major_brand", "minor_version", "compatible_brands", "encoder", "duration", "number_of_frames",
                        "number_of_bytes", "_statistics_writing_app", "_statistics_writing_date_utc",
                        "_statistics_tags", "bps"})  # fmt: skip
-_CHANNELS = {1: "mono", 2: "stereo", 3: "2.1", 4: "4.0", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
+USUAL_LAYOUTS = {1: "mono", 2: "stereo", 3: "2.1", 4: "4.0", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
+_KEPT_TAGS = frozenset({"avc1", "avc3", "hvc1", "hev1", "dvh1", "dvhe", "av01", "vp09"})
 _LOSSLESS_TO_FLAC = frozenset({"pcm_s16le", "pcm_s16be", "pcm_s24le", "pcm_s24be", "pcm_u8"})
 
 
@@ -166,6 +167,10 @@ def _cover(path: Path, index: int) -> bytes:
         return bytes(next(packet for packet in container.demux(container.streams[index]) if packet.size))
 
 
+def _is_iso(container: Any) -> bool:
+    return bool({"mp4", "mov", "ipod"} & set(container.format.name.split(",")))
+
+
 def add_copy(output: av.container.OutputContainer, template: Any, lossless: bool) -> Copier:
     """Make room in the output for one stream. With `lossless`, plain PCM becomes FLAC where Matroska holds it."""
     encoder = None
@@ -178,11 +183,13 @@ def add_copy(output: av.container.OutputContainer, template: Any, lossless: bool
         encoder = stream
     else:
         stream = output.add_stream_from_template(template)
-        # The source's tag may be another container's; the muxer knows its own.
-        stream.codec_context.codec_tag = "\0\0\0\0"
+        # The source's tag may be another container's; the muxer knows its own, but not which of several it was.
+        if not (_is_iso(output) and _is_iso(template.container) and template.codec_context.codec_tag in _KEPT_TAGS):
+            stream.codec_context.codec_tag = "\0\0\0\0"
         if template.type == "audio" and template.codec_context.layout.name.endswith(" channels"):
             # Matroska does not say which channels these are, and MP4 wants to know.
-            stream.codec_context.layout = _CHANNELS.get(template.codec_context.channels, template.codec_context.layout)
+            context = template.codec_context
+            stream.codec_context.layout = USUAL_LAYOUTS.get(context.channels, context.layout)
     stream.disposition = template.disposition
     stream.metadata.update(own_tags_removed(template.metadata))
     return Copier(stream, encoder)
