@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from restore.errors import SourceError
 from restore.frames import AudioFormat
-from restore.media.probe import StreamInfo, opened, stream_info
+from restore.media.probe import StreamInfo, frame_rate_of, opened, stream_info
 
 Block = npt.NDArray[np.float32]
 """(channels, n) samples, nominally [-1, 1], always finite."""
@@ -67,6 +67,10 @@ class SoundInfo:
     streams: tuple[StreamInfo, ...]
     """Every stream, the sound tracks too."""
     duration: Fraction | None
+    zero: Fraction
+    """Time of the first picture, or of the first sample of a sound file, in seconds of the file's clock."""
+    frame_rate: Fraction
+    """Of the picture; 25 for a sound file."""
     metadata: dict[str, str] = field(default_factory=dict)
 
 
@@ -82,11 +86,17 @@ def probe_sound(path: Path) -> SoundInfo:
         duration = Fraction(container.duration, av.time_base) if container.duration else None
         cover = av.stream.Disposition.attached_pic
         pictures = [video for video in container.streams.video if not video.disposition & cover]
-        facts = (container.format.name, bool(pictures), dict(container.metadata))
-    tracks = tuple(
-        _track(path, number, info) for number, info in enumerate((s for s in streams if s.kind == "audio"), 1)
-    )  # fmt: skip
-    return SoundInfo(str(path), facts[0], tracks, facts[1], streams, duration, facts[2])
+        zero, rate = Fraction(0), Fraction(25)
+        for picture in pictures[:1]:
+            rate = frame_rate_of(picture)
+            if picture.start_time is not None and picture.time_base is not None:
+                zero = picture.start_time * picture.time_base
+        name, metadata = container.format.name, dict(container.metadata)
+    sounds = [info for info in streams if info.kind == "audio"]
+    tracks = tuple(_track(path, number, info) for number, info in enumerate(sounds, 1))
+    if not pictures:
+        zero = tracks[0].start
+    return SoundInfo(str(path), name, tracks, bool(pictures), streams, duration, zero, rate, metadata)
 
 
 def _track(path: Path, number: int, info: StreamInfo) -> SoundTrack:

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import av
 from av.stream import Disposition
 
 from restore.errors import FormatError, SourceError
 from restore.media.options import OutputOptions
-from restore.media.probe import REWRITTEN, SourceInfo, StreamInfo, opened
+from restore.media.probe import REWRITTEN, StreamInfo, opened
 
 _OWN_TAGS = frozenset({"major_brand", "minor_version", "compatible_brands", "encoder", "duration", "number_of_frames",
                        "number_of_bytes", "_statistics_writing_app", "_statistics_writing_date_utc",
@@ -33,10 +33,27 @@ def own_tags_removed(tags: Mapping[str, str]) -> dict[str, str]:
     }
 
 
+class _Streams(Protocol):
+    """A probed source."""
+
+    @property
+    def path(self) -> str: ...
+
+    @property
+    def streams(self) -> tuple[StreamInfo, ...]: ...
+
+
 def check_streams(
-    info: SourceInfo, container: str, options: OutputOptions, audio: Sequence[Path] = ()
+    info: _Streams,
+    container: str,
+    options: OutputOptions,
+    audio: Sequence[Path] = (),
+    repaired: Collection[int] = (),
 ) -> tuple[StreamInfo, ...]:
-    """Which streams will be carried over. Raises FormatError naming the first one that the container cannot hold."""
+    """Which streams will be carried over; those in `repaired` are encoded anew, so that they need not fit as they are.
+
+    Raises FormatError naming the first one that the container cannot hold.
+    """
     unknown = set(options.skip_streams) - {stream.index for stream in info.streams}
     if unknown:
         raise FormatError(f"--skip-stream {min(unknown)}: the source has no such stream besides its picture")
@@ -46,13 +63,15 @@ def check_streams(
     if kept:
         with opened(Path(info.path)) as source:
             for stream in kept:
+                if stream.index in repaired:
+                    continue
                 template = source.streams[stream.index]
                 if not _fits(container, template, options.master):
                     advice = f"leave it out with --skip-stream {stream.index}"
                     if _fits("matroska", template, options.master):
                         advice = f"name the output .mkv, or {advice}"
                     raise FormatError(f"{container} cannot hold stream {stream}: {advice}")
-    for path in audio:
+    for path in audio if not repaired else ():
         with opened(path) as sound:
             if not sound.streams.audio:
                 raise SourceError(f"{path}: has no sound")
@@ -63,6 +82,13 @@ def check_streams(
                     f"{container} cannot hold {name} sound ({path.name}): name the output .mkv, or convert it first"
                 )
     return tuple(kept)
+
+
+def fitting_covers(info: _Streams, container: str) -> list[StreamInfo]:
+    """Cover art of a sound file, as far as the container takes it."""
+    with opened(Path(info.path)) as source:
+        pictures = [(stream, source.streams[stream.index]) for stream in info.streams if stream.kind == "video"]
+        return [stream for stream, template in pictures if _is_cover(template) and _fits(container, template, False)]
 
 
 def _fits(container: str, template: Any, lossless: bool) -> bool:

@@ -86,8 +86,8 @@ class SoundJob:
         self.path = Path(request.info.path)
         self.folder = job.folder / "sound"
         self.works: list[TrackWork] = []
-        self.rendered = 0
-        """Chunks rendered by this run."""
+        self.rendered_seconds = 0.0
+        """Seconds of sound rendered by this run, by all legs."""
 
     def run(self) -> None:
         """Analyse and render every track. Raises RestoreError; what is finished stays."""
@@ -104,7 +104,7 @@ class SoundJob:
 
     def _ticking(self, meter: Meter, seconds: float) -> Callable[[], None]:
         def tick() -> None:
-            self.rendered += 1
+            self.rendered_seconds += seconds
             meter.add(seconds)
             self.check()
 
@@ -165,15 +165,8 @@ class SoundJob:
         analyzers = [stage.analyzer() for stage in stages]
         sees = ["" if a is None else "source" if place == 0 else a.sees for place, a in enumerate(analyzers)]
         marks = [
-            digest(
-                {
-                    "source": self.request.identity, "stream": track.info.index,
-                    "stages": [facts_of(s) for s in (stages[place : place + 1] if see == "source" else stages[: place + 1])],
-                    "torch": torch.__version__,
-                }
-            )
-            for place, see in enumerate(sees)
-        ]  # fmt: skip
+            self._mark(track, stages[place if see == "source" else 0 : place + 1]) for place, see in enumerate(sees)
+        ]
         borders = [place for place, see in enumerate(sees) if see == "input"]
         meter = Meter("analyse", None, self.on_progress, unit="s of sound")
         facts = self._read_through(track, plan, keys, marks, analyzers, sees, meter)
@@ -192,9 +185,17 @@ class SoundJob:
         meter.finish()
         return TrackWork(track, length, edited, dict(zip(keys, states, strict=True)), source, _notes(track, facts))
 
+    def _mark(self, track: SoundTrack, heard: Sequence[AudioStage[Any]]) -> str:
+        """What findings depend on: the track, their stage, and the stages before it that shape what it hears."""
+        stages = [facts_of(stage) for stage in heard]
+        source = {"source": self.request.identity, "stream": track.info.index}
+        return digest({**source, "stages": stages, "torch": torch.__version__})
+
     def _decoded(self, track: SoundTrack, length: int, stages: Sequence[AudioStage[Any]]) -> DecodedTrack:
         windows = [stage.window(track.format) for stage in stages]
-        reach = sum(-(-window.before // track.format.chunk) - (-window.after // track.format.chunk) for window in windows)
+        reach = sum(
+            -(-window.before // track.format.chunk) - (-window.after // track.format.chunk) for window in windows
+        )
         return DecodedTrack(self.path, track, length, self.request.identity, reach + 2)
 
     def _read_through(

@@ -157,10 +157,11 @@ class Leg:
         if segment in self._keys:
             return self._keys[segment]
         around, size = self._around(segment), self.format.chunk
+        first, stop = around.start * size, around.stop * size
         edits = [
-            [[s.start, s.stop, facts_of(s.stage)] for s in more if s.start < around.stop * size and s.stop > around.start * size]
+            [[s.start, s.stop, facts_of(s.stage)] for s in more if s.start < stop and s.stop > first]
             for more in self.stretches
-        ]  # fmt: skip
+        ]
         self._keys[segment] = digest(
             {
                 **self._facts, "edits": edits, "before": self.before.keys(around), "length": self.length,

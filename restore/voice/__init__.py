@@ -8,8 +8,12 @@ from restore.pipeline.audio_contract import AudioStage
 from restore.pipeline.catalogue import Catalogue
 
 # In the order in which a chain runs them. Names are unique among picture and sound stages: a recipe holds both.
+# (`denoise` is a stage of pictures; that of sound is `dehiss`.)
 _STAGES = {
     "loudness": ("restore.voice.loudness.options:LoudnessOptions", "restore.voice.loudness.render:Loudness"),
 }
+
+OFF = frozenset({"wow", "dereverb", "bandwidth", "loudness"})
+"""Stages that `restore voice` runs only if asked to: not every recording has what they mend."""
 
 SOUND: Catalogue[AudioStage[Any]] = Catalogue(_STAGES)
