@@ -9,6 +9,7 @@ from restore.pipeline.catalogue import Catalogue
 
 # In the order in which a chain runs them. Names are unique among picture and sound stages: a recipe holds both.
 _STAGES = {
+    "denoise": ("restore.voice.denoise.options:DenoiseOptions", "restore.voice.denoise.render:Denoise"),
     "loudness": ("restore.voice.loudness.options:LoudnessOptions", "restore.voice.loudness.render:Loudness"),
 }
 
