@@ -10,7 +10,7 @@ from voice_contract import AudioStageContract
 from restore.pipeline.audio_contract import AudioStage
 from restore.voice import SOUND
 
-COVERED = {"loudness"}
+COVERED = {"denoise", "loudness"}
 
 
 def test_every_sound_stage_is_covered() -> None:
@@ -25,3 +25,13 @@ class TestLoudness(AudioStageContract):
     @pytest.fixture
     def off(self) -> AudioStage[Any]:
         return SOUND.build("loudness", {"strength": 0})
+
+
+class TestDenoise(AudioStageContract):
+    @pytest.fixture
+    def stage(self) -> AudioStage[Any]:
+        return SOUND.build("denoise")
+
+    @pytest.fixture
+    def off(self) -> AudioStage[Any]:
+        return SOUND.build("denoise", {"strength": 0})

@@ -1,0 +1,1 @@
+"""`denoise`: hiss and other lasting noise turned down."""

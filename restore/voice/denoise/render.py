@@ -1,0 +1,72 @@
+"""The rendering half of `denoise`: one mask for each group of channels."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+
+from restore.frames import AudioBatch, AudioFormat
+from restore.pipeline.audio_contract import AudioAnalyzer, AudioStage, AudioWindow, State
+from restore.pipeline.contract import Device
+from restore.analysis.noise_floor import BLOCKS
+from restore.voice.denoise.analysis import NoiseAnalyzer, noise_stft
+from restore.voice.denoise.gain import WARM_UP, gains
+from restore.voice.denoise.options import DenoiseOptions
+
+
+class Denoise(AudioStage[DenoiseOptions]):
+    """Turns down what the plan calls noise."""
+
+    name = "denoise"
+    fixed: ClassVar[frozenset[str]] = frozenset()
+
+    @property
+    def idle(self) -> bool:
+        """Without strength or without an attenuation."""
+        return self.options.strength == 0 or self.options.atten_limit == 0
+
+    def analyzer(self) -> AudioAnalyzer:
+        """What follows the noise."""
+        return NoiseAnalyzer()
+
+    def window(self, format: AudioFormat) -> AudioWindow:
+        """Warm-up on both sides, and a frame."""
+        stft = noise_stft(format)
+        reach = stft.samples(WARM_UP) + stft.size
+        return AudioWindow(reach, reach)
+
+    def open(self, device: Device, format: AudioFormat, state: State) -> None:
+        """Take the noise from the plan."""
+        self._stft = noise_stft(format)
+        noise = torch.from_numpy(state.arrays["noise"]).to(device.torch_device)
+        self._noise = noise * 10 ** (self.options.sensitivity / 10)
+
+    def process(self, batch: AudioBatch) -> torch.Tensor:
+        """Spectrum times mask."""
+        stft, options = self._stft, self.options
+        count, channels, samples = batch.samples.shape
+        spectra = stft.forward(batch.samples.reshape(-1, samples)).unflatten(0, (count, channels))
+        power = torch.view_as_real(spectra).square().sum(-1)
+        for place, group in enumerate(batch.format.groups):
+            noise = self._noise_at(batch, place, spectra.shape[3])
+            if not bool(noise.any()):
+                continue
+            mask = gains(power[:, list(group)].mean(1), noise, stft, options.strength * options.atten_limit)
+            for channel in group:
+                spectra[:, channel] *= mask
+        sound = stft.backward(spectra.flatten(0, 1), samples).unflatten(0, (count, channels))
+        return sound[:, :, batch.core].contiguous()
+
+    def _noise_at(self, batch: AudioBatch, place: int, frames: int) -> torch.Tensor:
+        """(batch, bins, frames): the noise of one group, led smoothly from block to block."""
+        noise = self._noise[place]
+        if len(noise) == 0:
+            return noise.new_zeros(1)
+        block = batch.format.chunk // BLOCKS
+        at = torch.arange(frames, device=noise.device) * self._stft.hop - batch.core.start
+        steps = (torch.tensor(batch.starts, device=noise.device)[:, None] + at) / block - 0.5
+        steps = steps.clamp(0, len(noise) - 1)
+        lower = steps.floor().long().clamp(max=max(0, len(noise) - 2))
+        upper = (lower + 1).clamp(max=len(noise) - 1)
+        return torch.lerp(noise[lower], noise[upper], (steps - lower)[..., None]).transpose(1, 2)
