@@ -10,7 +10,7 @@ from restore.pipeline.catalogue import Catalogue
 # In the order in which a chain runs them. Names are unique among picture and sound stages: a recipe holds both.
 # (`denoise` is a stage of pictures; that of sound is `dehiss`.)
 _STAGES = {
-    "denoise": ("restore.voice.denoise.options:DenoiseOptions", "restore.voice.denoise.render:Denoise"),
+    "dehiss": ("restore.voice.denoise.options:DenoiseOptions", "restore.voice.denoise.render:Denoise"),
     "loudness": ("restore.voice.loudness.options:LoudnessOptions", "restore.voice.loudness.render:Loudness"),
 }
 

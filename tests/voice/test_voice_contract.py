@@ -10,7 +10,7 @@ from voice_contract import AudioStageContract
 from restore.pipeline.audio_contract import AudioStage
 from restore.voice import SOUND
 
-COVERED = {"denoise", "loudness"}
+COVERED = {"dehiss", "loudness"}
 
 
 def test_every_sound_stage_is_covered() -> None:
@@ -30,8 +30,8 @@ class TestLoudness(AudioStageContract):
 class TestDenoise(AudioStageContract):
     @pytest.fixture
     def stage(self) -> AudioStage[Any]:
-        return SOUND.build("denoise")
+        return SOUND.build("dehiss")
 
     @pytest.fixture
     def off(self) -> AudioStage[Any]:
-        return SOUND.build("denoise", {"strength": 0})
+        return SOUND.build("dehiss", {"strength": 0})

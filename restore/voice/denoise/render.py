@@ -18,7 +18,7 @@ from restore.voice.denoise.options import DenoiseOptions
 class Denoise(AudioStage[DenoiseOptions]):
     """Turns down what the plan calls noise."""
 
-    name = "denoise"
+    name = "dehiss"
     fixed: ClassVar[frozenset[str]] = frozenset()
 
     @property
