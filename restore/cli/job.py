@@ -127,6 +127,7 @@ class _Voice:
     def __init__(self, as_json: bool, quiet: bool) -> None:
         self.as_json = as_json
         self.quiet = quiet and not as_json
+        self._told: list[str] = []
 
     def _event(self, kind: str, **facts: Any) -> None:
         click.echo(json.dumps({"event": kind, **facts}, ensure_ascii=False))
@@ -146,6 +147,7 @@ class _Voice:
             size = "{}x{}, ".format(*stage["size"]) if "size" in stage else ""
             self._line(f"  {stage['name']}: {size}{', '.join(stage['models']) or 'no network'}")
         self._line(f"  {facts['device']}, {facts['precision']}; job folder {facts['job']}")
+        self._told = list(facts["notes"])
         for note in facts["notes"]:
             self._line(f"  note: {note}", fg="yellow")
 
@@ -177,6 +179,7 @@ class _Voice:
                 rendered=result.rendered,
                 seconds=round(result.seconds, 3),
                 unchanged=result.unchanged,
+                notes=list(result.notes),
                 damaged=[found.as_json() for found in result.damaged],
             )
             return
@@ -188,8 +191,12 @@ class _Voice:
                 f"{result.output}: {result.frames} {result.unit}, {result.rendered} rendered now, in {taken}",
                 fg="green",
             )
+        for note in result.notes:
+            if note not in self._told:
+                self._line(f"  note: {note}", fg="yellow")
         for found in result.damaged:
-            what = f"{found.frames} corrupt frames" if found.frames else "missing frames"
+            missing = "missing sound, left silent" if found.kind == "silent" else "missing frames"
+            what = f"{found.frames} corrupt frames" if found.frames else missing
             click.echo(
                 f"restore: damaged source: {format_time(found.start)} to {format_time(found.end)}: {what}", err=True
             )

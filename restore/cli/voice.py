@@ -92,14 +92,28 @@ def voice_recipe(values: dict[str, Any]) -> Recipe:
     return with_io(Recipe(tuple(stages)), values)
 
 
+_PICTURE_JOB = {"precision": "auto", "batch": None, "engine": None, "workers": None, "devices": None}
+"""What only jobs with pictures are told."""
+_IO = frozenset(
+    {"tracks", "audio_codec", "audio_bitrate", "master", "skip_streams", "discard_segments", "start", "end",
+     "overwrite", "work_dir", "device", "dry_run", "as_json", "quiet"}
+)  # fmt: skip
+"""Options of reading, writing and running that mean something to sound alone."""
+
+
+def _groups() -> list[tuple[str, list[click.Option]]]:
+    shared = [(title, [option for option in options if option.name in _IO]) for title, options in io_groups()]
+    return [*((_spoken(name).capitalize(), stage_options(name)) for name in SOUND.names()), *shared]
+
+
 def _voice(source: str, output: Path, **values: Any) -> int:
-    return run_job(source, output, voice_recipe(values), values)
+    return run_job(source, output, voice_recipe(values), {**values, **_PICTURE_JOB})
 
 
 voice = GroupedCommand(
     "voice",
     callback=_voice,
     params=arguments(),
-    groups=[*((_spoken(name).capitalize(), stage_options(name)) for name in SOUND.names()), *io_groups()],
+    groups=_groups(),
     help=_HELP.format(examples=_EXAMPLES),
 )

@@ -171,8 +171,8 @@ class SoundReader:
         self.path, self.track = path, track
         self.length = 0
         """Samples so far."""
-        self.filled = 0
-        """Samples of silence filled in where the file has none."""
+        self.holes: list[tuple[int, int]] = []
+        """Where silence is filled in because the file has nothing: positions of first samples, and how many."""
         self.not_finite = 0
         """Samples that were NaN or infinite."""
         self._errors = [0]
@@ -222,7 +222,7 @@ class SoundReader:
         return -(-exact.numerator // exact.denominator) if exact else None
 
     def _silence(self, samples: int) -> Iterator[Block]:
-        self.filled += samples
+        self.holes.append((self.length, samples))
         self.length += samples
         for first in range(0, samples, _SILENCE):
             yield np.zeros((self.track.format.channels, min(_SILENCE, samples - first)), np.float32)

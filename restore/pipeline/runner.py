@@ -124,7 +124,8 @@ class Runner:
         notes += tuple(note for work in (self.sound.works if self.sound else ()) for note in work.notes)
         return JobResult(
             request.output, setup.folder, stop - first, rendered, time.monotonic() - started,
-            damaged, notes, unchanged,
+            (*damaged, *(hole for work in (self.sound.works if self.sound else ()) for hole in work.holes)), notes,
+            unchanged,
         )  # fmt: skip
 
     def _list(self, job: Job) -> FrameIndex:

@@ -18,6 +18,7 @@ from restore.media.sound_feed import SoundFeed
 from restore.pipeline.analyse import stage_key
 from restore.pipeline.audio_contract import AudioAnalyzer, AudioStage, State
 from restore.pipeline.contract import Device
+from restore.pipeline.index import DamagedRange
 from restore.pipeline.job import Job
 from restore.pipeline.plan import Edits
 from restore.pipeline.progress import Meter, OnProgress
@@ -60,6 +61,8 @@ class TrackWork:
     states: dict[str, State] = field(default_factory=dict)
     original: Chunked | None = None
     notes: tuple[str, ...] = ()
+    holes: tuple[DamagedRange, ...] = ()
+    """Where the file has nothing, in seconds of its clock."""
 
     def span(self, times: tuple[Fraction, Fraction] | None, start: Fraction) -> range:
         """Samples that lie between two times; all of them if None. `start`: when the first is heard."""
@@ -87,7 +90,7 @@ class SoundJob:
         self.folder = job.folder / "sound"
         self.works: list[TrackWork] = []
         self.rendered_seconds = 0.0
-        """Seconds of sound rendered by this run, by all legs."""
+        """Seconds of sound rendered by this run."""
 
     def run(self) -> None:
         """Analyse and render every track. Raises RestoreError; what is finished stays."""
@@ -98,13 +101,14 @@ class SoundJob:
         total = sum(len(chunks) * each for chunks, each in zip(wanted, seconds, strict=True))
         meter = Meter("render", round(total), self.on_progress, unit="s of sound")
         for work, chunks, each in zip(self.works, wanted, seconds, strict=True):
-            work.final.ensure(chunks, self._ticking(meter, each))
-        meter.done = round(total)
+            before = meter.done
+            work.final.ensure(chunks, self._ticking(meter, each), self.check)
+            self.rendered_seconds += meter.done - before
+            meter.done = before + each * len(chunks)  # what was there already counts as done
         meter.finish()
 
     def _ticking(self, meter: Meter, seconds: float) -> Callable[[], None]:
         def tick() -> None:
-            self.rendered_seconds += seconds
             meter.add(seconds)
             self.check()
 
@@ -183,7 +187,15 @@ class SoundJob:
             plain = Leg(plain, stages[part], states[part], none, self.request.device, self.folder)
             edited = Leg(edited, stages[part], states[part], stretches[part], self.request.device, self.folder)
         meter.finish()
-        return TrackWork(track, length, edited, dict(zip(keys, states, strict=True)), source, _notes(track, facts))
+        return TrackWork(
+            track,
+            length,
+            edited,
+            dict(zip(keys, states, strict=True)),
+            source,
+            _notes(track, facts),
+            _holes(track, facts),
+        )
 
     def _mark(self, track: SoundTrack, heard: Sequence[AudioStage[Any]]) -> str:
         """What findings depend on: the track, their stage, and the stages before it that shape what it hears."""
@@ -225,7 +237,7 @@ class SoundJob:
             self.check()
         facts = {
             "codec": track.info.codec, "rate": track.format.rate, "layout": track.format.layout,
-            "samples": reader.length, "bit_rate": reader.bit_rate, "filled": reader.filled,
+            "samples": reader.length, "bit_rate": reader.bit_rate, "holes": reader.holes,
             "not_finite": reader.not_finite, "decode_errors": reader.decode_errors,
         }  # fmt: skip
         for place, analyzer in listeners.items():
@@ -243,7 +255,7 @@ class SoundJob:
         assert analyzer is not None
         size, rate = track.format.chunk, track.format.rate
         whole = range(-(-track.length // size))
-        track.ensure(whole, self._ticking(meter, size / rate))
+        track.ensure(whole, self._ticking(meter, size / rate), self.check)
         analyzer.open(self.request.device)
         analyzer.begin(track.format)
         for number, chunk in zip(whole, track.read(whole), strict=True):
@@ -264,13 +276,16 @@ def _reading(track: Chunked, samples: range, chunks: range) -> Callable[[], Iter
     return blocks
 
 
+def _holes(track: SoundTrack, facts: dict[str, Any]) -> tuple[DamagedRange, ...]:
+    spans = [(Fraction(at, facts["rate"]), Fraction(length, facts["rate"])) for at, length in facts["holes"]]
+    return tuple(DamagedRange(track.start + at, track.start + at + length, 0, "silent") for at, length in spans)
+
+
 def _notes(track: SoundTrack, facts: dict[str, Any]) -> tuple[str, ...]:
     """What a person should hear of a track that did not come through whole."""
     notes = []
     if facts["decode_errors"]:
-        notes.append(f"{track}: {facts['decode_errors']} packets do not decode; silence stands in for them")
-    if facts["filled"]:
-        notes.append(f"{track}: {facts['filled'] / facts['rate']:.3f} s are missing in the file and left silent")
+        notes.append(f"{track}: {facts['decode_errors']} packets do not decode")
     if facts["not_finite"]:
         notes.append(f"{track}: {facts['not_finite']} samples were no numbers and are silent now")
     return tuple(notes)

@@ -40,8 +40,9 @@ class Chunked(Protocol):
         """Digests of all that these chunks depend on."""
         ...
 
-    def ensure(self, chunks: range, on_chunk: Callable[[], None]) -> None:
-        """Have these chunks ready; `on_chunk` is called for each that had to be made, and may raise to stop."""
+    def ensure(self, chunks: range, on_chunk: Callable[[], None], check: Callable[[], None]) -> None:
+        """Have these chunks ready. `on_chunk` is called for each that had to be made here, `check` for each that had
+        to be made by those before; both may raise to stop."""
         ...
 
     def read(self, chunks: range) -> Iterable[torch.Tensor]:
@@ -64,7 +65,7 @@ class DecodedTrack:
         """See `Chunked.keys`."""
         return [self._identity]
 
-    def ensure(self, chunks: range, on_chunk: Callable[[], None]) -> None:
+    def ensure(self, chunks: range, on_chunk: Callable[[], None], check: Callable[[], None]) -> None:
         """Nothing has to be made."""
 
     def read(self, chunks: range) -> Iterator[torch.Tensor]:
@@ -183,18 +184,18 @@ class Leg:
         path = self.path(segment)
         return path.exists() and path.stat().st_size == 4 * self.format.channels * self.format.chunk * len(segment)
 
-    def ensure(self, chunks: range, on_chunk: Callable[[], None]) -> None:
+    def ensure(self, chunks: range, on_chunk: Callable[[], None], check: Callable[[], None]) -> None:
         """See `Chunked.ensure`. Missing segments that follow each other are rendered in one go."""
         missing = [segment for segment in self.segments(chunks) if not self.is_done(segment)]
         while missing:
             run = [missing.pop(0)]
             while missing and missing[0].start == run[-1].stop:
                 run.append(missing.pop(0))
-            self._render(run, on_chunk)
+            self._render(run, on_chunk, check)
 
-    def _render(self, run: Sequence[range], on_chunk: Callable[[], None]) -> None:
+    def _render(self, run: Sequence[range], on_chunk: Callable[[], None], check: Callable[[], None]) -> None:
         whole = range(run[0].start, run[-1].stop)
-        self.before.ensure(self._around(whole), on_chunk)
+        self.before.ensure(self._around(whole), check, check)
         chain = SoundChain(self.stages, self.states, self.format, self.length, self.device, self.stretches)
         with chain, closing(_closable(chain.render(self.before.read, whole))) as made:
             for segment in run:

@@ -150,10 +150,12 @@ class SoundRunner:
             self._write(job, sound, key)
         sound.tidy(request.options.discard_segments)
         seconds = [n / work.track.format.rate for n, work in zip(lengths, sound.works, strict=True)]
+        damaged = tuple(hole for work in sound.works for hole in work.holes)
+        job.update_manifest(damaged=[found.as_json() for found in damaged])
         notes = (*setup.notes, *(note for work in sound.works for note in work.notes))
         return JobResult(
             request.output, setup.folder, round(sum(seconds)), round(sound.rendered_seconds),
-            time.monotonic() - started, (), notes, unchanged, unit="s of sound",
+            time.monotonic() - started, damaged, notes, unchanged, unit="s of sound",
         )  # fmt: skip
 
     def _label(self) -> dict[str, str]:
