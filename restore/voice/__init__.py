@@ -9,6 +9,8 @@ from restore.pipeline.catalogue import Catalogue
 
 # In the order in which a chain runs them. Names are unique among picture and sound stages: a recipe holds both.
 _STAGES = {
+    "declip": ("restore.voice.declip.options:DeclipOptions", "restore.voice.declip.render:Declip"),
+    "declick": ("restore.voice.declick.options:DeclickOptions", "restore.voice.declick.render:Declick"),
     "denoise": ("restore.voice.denoise.options:DenoiseOptions", "restore.voice.denoise.render:Denoise"),
     "loudness": ("restore.voice.loudness.options:LoudnessOptions", "restore.voice.loudness.render:Loudness"),
 }
