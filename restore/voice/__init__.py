@@ -11,6 +11,7 @@ from restore.pipeline.catalogue import Catalogue
 _STAGES = {
     "declip": ("restore.voice.declip.options:DeclipOptions", "restore.voice.declip.render:Declip"),
     "declick": ("restore.voice.declick.options:DeclickOptions", "restore.voice.declick.render:Declick"),
+    "dehum": ("restore.voice.dehum.options:DehumOptions", "restore.voice.dehum.render:Dehum"),
     "denoise": ("restore.voice.denoise.options:DenoiseOptions", "restore.voice.denoise.render:Denoise"),
     "loudness": ("restore.voice.loudness.options:LoudnessOptions", "restore.voice.loudness.render:Loudness"),
 }
