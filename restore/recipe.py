@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterable
+from collections import ChainMap
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -12,8 +13,13 @@ from pydantic import BaseModel, ValidationError
 
 from restore.errors import OptionError, SourceNotFoundError
 from restore.media.options import InputOptions, OutputOptions
+from restore.pipeline.catalogue import Catalogue
 from restore.pipeline.contract import StageOptions, first_problem
-from restore.stages import parse_options
+from restore.stages import PICTURES
+from restore.voice import SOUND
+
+STAGES: Catalogue[Any] = Catalogue(ChainMap(SOUND.table, PICTURES.table))
+"""All stages a recipe may name, of pictures and of sound."""
 
 _Model = TypeVar("_Model", bound=BaseModel)
 
@@ -23,6 +29,7 @@ class Recipe:
     """Stages in order, and how to read the source and write the output.
 
     Recipe.of("upscale", scale=2)
+    Recipe.of("loudness", target=-23)
     Recipe.load("film.toml")
     """
 
@@ -33,7 +40,7 @@ class Recipe:
     @classmethod
     def of(cls, stage: str, **options: Any) -> Recipe:
         """A recipe of one stage. Raises OptionError for an unknown stage or option."""
-        return cls(((stage, parse_options(stage, options)),))
+        return cls(((stage, STAGES.parse(stage, options)),))
 
     @classmethod
     def load(cls, path: str | Path) -> Recipe:
@@ -68,7 +75,7 @@ class Recipe:
             if not isinstance(name, str):
                 raise OptionError(f"[[stage]] {number} has no name")
             try:
-                parsed.append((name, parse_options(name, options)))
+                parsed.append((name, STAGES.parse(name, options)))
             except OptionError as error:
                 raise OptionError(f"[[stage]] {number}: {error}") from None
         return cls(
@@ -78,6 +85,26 @@ class Recipe:
     def with_stages(self, more: Iterable[tuple[str, StageOptions]]) -> Recipe:
         """The same recipe with further stages at its end."""
         return Recipe((*self.stages, *more), self.input, self.output)
+
+    def with_values(self, values: Mapping[str, Any]) -> Recipe:
+        """The same recipe with single options changed, named ``STAGE.OPTION``, ``input.OPTION`` or ``output.OPTION``.
+
+        Values may be text, as the command line has them. Raises OptionError naming what is wrong.
+        """
+        tables = {
+            "input": self.input.model_dump(exclude_unset=True),
+            "output": self.output.model_dump(exclude_unset=True),
+        }
+        stages = [(name, options.model_dump(exclude_unset=True)) for name, options in self.stages]
+        for key, value in values.items():
+            place, _, option = key.partition(".")
+            found = [tables[place]] if place in tables else [options for name, options in stages if name == place]
+            if not found:
+                has = ", ".join(["input", "output", *dict.fromkeys(name for name, _ in stages)])
+                raise OptionError(f"{key}: the recipe has no {place!r}; it has {has}")
+            for options in found:
+                options[option.replace("-", "_")] = value
+        return Recipe.from_dict({**tables, "stage": [{"name": name, **options} for name, options in stages]})
 
     def as_dict(self) -> dict[str, Any]:
         """The recipe as JSON values, all defaults written out: what the job keeps, and `from_dict` reads."""

@@ -14,12 +14,15 @@ from restore import __version__
 from restore.errors import RestoreError
 
 _COMMANDS = {
+    "film": ("restore.cli.film:film", "Restore a black-and-white or faded reel: all of it, in one go."),
     "upscale": ("restore.cli.stage:stage_command", "Enlarge a film, a scan or a picture."),
     "dedust": ("restore.cli.stage:stage_command", "Take away dust, dirt and scratches."),
     "deinterlace": ("restore.cli.stage:stage_command", "Make whole frames of fields; undo telecine."),
     "deflicker": ("restore.cli.stage:stage_command", "Even out brightness that jumps from frame to frame."),
     "stabilize": ("restore.cli.stage:stage_command", "Take gate weave away; the camera's movement stays."),
+    "voice": ("restore.cli.voice:voice", "Repair the sound of a film, or a sound file."),
     "run": ("restore.cli.run:run", "Run a recipe, or several stages in a chain."),
+    "batch": ("restore.cli.batch:batch", "Restore many reels, unattended."),
     "probe": ("restore.cli.look:probe", "Say what a source holds, and what is assumed."),
     "shots": ("restore.cli.look:shots", "List the shots of a film."),
     "clean": ("restore.cli.look:clean", "Delete a job's rendered segments, or all of it."),
@@ -67,6 +70,7 @@ def restore() -> None:
 
     \b
     Examples:
+      restore film reel.mp4 reel_restored.mp4
       restore upscale reel.mp4 reel_2x.mp4
       restore upscale scan_%06d.dpx master.mkv --fps 24 --audio track.wav --height 2160 --master
       restore run reel.mp4 out.mp4 --recipe film.toml

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing
 from typing import Any
 
 from restore.frames import Frame, FrameBatch, Shot
@@ -100,10 +101,12 @@ class Analysis:
         analyzer.begin(shot, format)
         wanted = analyzer.wanted(shot)
         for core in _runs(wanted):
-            for picture in self.chain.pictures(self.read, shot, core, values, upto=upto, stand_in=True):
-                check()
-                pixels = self.chain.converter.pixels([picture], domain)
-                analyzer.add(FrameBatch(pixels, (picture.pts,), slice(0, 1), (True,), shot.number, format))
+            made = self.chain.pictures(self.read, shot, core, values, upto=upto, stand_in=True)
+            with closing(self.chain.ahead(made)) as pictures:
+                for picture in pictures:
+                    check()
+                    pixels = self.chain.converter.pixels([picture], domain)
+                    analyzer.add(FrameBatch(pixels, (picture.pts,), slice(0, 1), (True,), shot.number, format))
         return analyzer.finish()
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import MutableMapping
 from difflib import get_close_matches
 from typing import Any, Generic, TypeVar
 
@@ -18,12 +18,15 @@ Built = TypeVar("Built")
 class Catalogue(Generic[Built]):
     """A table of stages: name to (``module:Options``, ``module:Stage``)."""
 
-    def __init__(self, table: Mapping[str, tuple[str, str]]) -> None:
+    def __init__(self, table: MutableMapping[str, tuple[str, str]]) -> None:
         self.table = table
 
     def names(self) -> tuple[str, ...]:
         """All stages of the table, in order."""
         return tuple(self.table)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.table
 
     def options_of(self, name: str) -> type[StageOptions]:
         """The options of a stage, without importing torch. Raises OptionError for an unknown name."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
+from threading import Lock
 from typing import Any
 
 import torch
@@ -12,6 +14,7 @@ from restore.errors import DeviceMemoryError
 from restore.frames import Frame, FrameBatch, Shot, VideoFormat
 from restore.pipeline.contract import Device, Stage, Values
 from restore.pipeline.picture import Converter, Picture
+from restore.pipeline.prefetch import Prefetch
 
 
 def is_out_of_memory(error: BaseException) -> bool:
@@ -97,7 +100,8 @@ class Chain:
             for before, after in zip(self.formats, self.formats[1:], strict=False)
         ]
         self.seconds: dict[str, float] = {}
-        """Where the time of the computing thread went: waiting to read and to write, converting, each stage."""
+        """Where the time of the computing threads went: waiting to read and to write, converting, each stage."""
+        self._clock = Lock()
 
     def _home(self) -> torch.device:
         """Where whole frames live between stages: on the device, unless one would take a quarter of its memory."""
@@ -138,18 +142,18 @@ class Chain:
 
     def render(
         self, read: Callable[[range], Iterable[Frame]], shot: Shot, core: range, values: Sequence[Values]
-    ) -> Iterator[Frame]:
+    ) -> Generator[Frame]:
         """Frames `core` of a shot, finished. `read` gives source frames of a range; `values` is the plan by stage."""
-        pictures = self.pictures(read, shot, core, values)
         pending: list[Picture] = []
         size = max((batch.size for batch in self.batches), default=8)
-        for picture in pictures:
-            pending.append(picture)
-            if len(pending) >= size:
+        with closing(self.pictures(read, shot, core, values)) as pictures:
+            for picture in pictures:
+                pending.append(picture)
+                if len(pending) >= size:
+                    yield from self._finish(pending)
+                    pending = []
+            if pending:
                 yield from self._finish(pending)
-                pending = []
-        if pending:
-            yield from self._finish(pending)
 
     def _finish(self, pictures: list[Picture]) -> list[Frame]:
         started = time.perf_counter()
@@ -160,16 +164,29 @@ class Chain:
     def pictures(
         self, read: Callable[[range], Iterable[Frame]], shot: Shot, core: range, values: Sequence[Values],
         upto: int | None = None, stand_in: bool = False,
-    ) -> Iterator[Picture]:  # fmt: skip
-        """As `render`, before conversion; `upto` stops after so many stages, `stand_in` uses their cheap doubles."""
+    ) -> Generator[Picture]:  # fmt: skip
+        """As `render`, before conversion; `upto` stops after so many stages, `stand_in` uses their cheap doubles.
+
+        Close it, or exhaust it: on a processor, stages but the last work ahead in threads of their own.
+        """
         ranges = self.ranges(shot, core, upto)
-        pictures: Iterator[Picture] = self._uploaded(read, ranges[0])
+        pictures = self._uploaded(read, ranges[0])
         for place, stage in enumerate(self.stages[:upto]):
+            if place:
+                pictures = self.ahead(pictures)
             step = _Step(self, place, stage, shot, values[place], stand_in)
             pictures = step.run(pictures, ranges[place], ranges[place + 1])
         return pictures
 
-    def _uploaded(self, read: Callable[[range], Iterable[Frame]], wanted: range) -> Iterator[Picture]:
+    def ahead(self, pictures: Generator[Picture]) -> Generator[Picture]:
+        """The same pictures; on a processor, made one ahead in a thread of their own."""
+        if self.device.torch_device.type != "cpu":
+            yield from pictures
+            return
+        with closing(Prefetch(pictures, 1)) as stream:
+            yield from stream
+
+    def _uploaded(self, read: Callable[[range], Iterable[Frame]], wanted: range) -> Generator[Picture]:
         size = self.batches[0].size if self.batches else 8
         waiting: list[tuple[int, Frame]] = []
         frames = iter(read(wanted))
@@ -192,7 +209,8 @@ class Chain:
 
     def spent(self, what: str, started: float) -> None:
         """Add the time since `started` to what the run spent on `what`."""
-        self.seconds[what] = self.seconds.get(what, 0.0) + time.perf_counter() - started
+        with self._clock:
+            self.seconds[what] = self.seconds.get(what, 0.0) + time.perf_counter() - started
 
 
 class _Step:
@@ -209,7 +227,11 @@ class _Step:
         self.batch = chain.batches[place]
         self.call = stage.stand_in if stand_in else stage.process
 
-    def run(self, pictures: Iterator[Picture], have: range, core: range) -> Iterator[Picture]:
+    def run(self, pictures: Generator[Picture], have: range, core: range) -> Generator[Picture]:
+        with closing(pictures):
+            yield from self._run(pictures, have, core)
+
+    def _run(self, pictures: Iterator[Picture], have: range, core: range) -> Generator[Picture]:
         window = self.stage.window()
         held: dict[int, Picture] = {}
         position = core.start

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, Self
@@ -118,12 +119,13 @@ class SegmentRenderer:
             with Drain(sink.write, depth=4) as drain:
                 for shot, values in work.shots:
                     core = range(max(segment.start, shot.start), min(segment.end, shot.end))
-                    for frame in self.chain.render(self._reader.read, shot, core, values):
-                        begun = time.perf_counter()
-                        drain.put(frame)
-                        self.chain.spent("write", begun)
-                        if on_frame is not None:
-                            on_frame()
+                    with closing(self.chain.render(self._reader.read, shot, core, values)) as frames:
+                        for frame in frames:
+                            begun = time.perf_counter()
+                            drain.put(frame)
+                            self.chain.spent("write", begun)
+                            if on_frame is not None:
+                                on_frame()
                 begun = time.perf_counter()
             size, reorder = sink.finish()
             self.chain.spent("write", begun)

@@ -85,9 +85,9 @@ class _Candidate:
         if not self.sizes:
             return 0.0
         found = torch.stack(self.sizes)
-        enough = ((found.abs() > 0).sum(-1, keepdim=True) >= min(2, found.shape[-1])) & (
-            found[..., :4].abs() > 0
-        ).any(-1, keepdim=True)
+        enough = ((found.abs() > 0).sum(-1, keepdim=True) >= min(2, found.shape[-1])) & (found[..., :4].abs() > 0).any(
+            -1, keepdim=True
+        )
         return float((found.abs().square() * enough).mean())
 
 
