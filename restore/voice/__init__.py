@@ -10,7 +10,10 @@ from restore.pipeline.catalogue import Catalogue
 # In the order in which a chain runs them. Names are unique among picture and sound stages: a recipe holds both.
 # (`denoise` is a stage of pictures; that of sound is `dehiss`.)
 _STAGES = {
-    "dehiss": ("restore.voice.denoise.options:DenoiseOptions", "restore.voice.denoise.render:Denoise"),
+    "declip": ("restore.voice.declip.options:DeclipOptions", "restore.voice.declip.render:Declip"),
+    "declick": ("restore.voice.declick.options:DeclickOptions", "restore.voice.declick.render:Declick"),
+    "dehum": ("restore.voice.dehum.options:DehumOptions", "restore.voice.dehum.render:Dehum"),
+    "dehiss": ("restore.voice.dehiss.options:DehissOptions", "restore.voice.dehiss.render:Dehiss"),
     "loudness": ("restore.voice.loudness.options:LoudnessOptions", "restore.voice.loudness.render:Loudness"),
 }
 

@@ -10,7 +10,7 @@ from voice_contract import AudioStageContract
 from restore.pipeline.audio_contract import AudioStage
 from restore.voice import SOUND
 
-COVERED = {"dehiss", "loudness"}
+COVERED = {"declip", "declick", "dehum", "dehiss", "loudness"}
 
 
 def test_every_sound_stage_is_covered() -> None:
@@ -27,7 +27,7 @@ class TestLoudness(AudioStageContract):
         return SOUND.build("loudness", {"strength": 0})
 
 
-class TestDenoise(AudioStageContract):
+class TestDehiss(AudioStageContract):
     @pytest.fixture
     def stage(self) -> AudioStage[Any]:
         return SOUND.build("dehiss")
@@ -35,3 +35,33 @@ class TestDenoise(AudioStageContract):
     @pytest.fixture
     def off(self) -> AudioStage[Any]:
         return SOUND.build("dehiss", {"strength": 0})
+
+
+class TestDeclip(AudioStageContract):
+    @pytest.fixture
+    def stage(self) -> AudioStage[Any]:
+        return SOUND.build("declip", {"ceiling": -20})
+
+    @pytest.fixture
+    def off(self) -> AudioStage[Any]:
+        return SOUND.build("declip", {"ceiling": -20, "strength": 0})
+
+
+class TestDeclick(AudioStageContract):
+    @pytest.fixture
+    def stage(self) -> AudioStage[Any]:
+        return SOUND.build("declick")
+
+    @pytest.fixture
+    def off(self) -> AudioStage[Any]:
+        return SOUND.build("declick", {"strength": 0})
+
+
+class TestDehum(AudioStageContract):
+    @pytest.fixture
+    def stage(self) -> AudioStage[Any]:
+        return SOUND.build("dehum")
+
+    @pytest.fixture
+    def off(self) -> AudioStage[Any]:
+        return SOUND.build("dehum", {"strength": 0})

@@ -1,4 +1,4 @@
-"""The rendering half of `denoise`: one mask for each group of channels."""
+"""The rendering half of `dehiss`: one mask for each group of channels."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from restore.frames import AudioBatch, AudioFormat
 from restore.pipeline.audio_contract import AudioAnalyzer, AudioStage, AudioWindow, State
 from restore.pipeline.contract import Device
 from restore.analysis.noise_floor import BLOCKS
-from restore.voice.denoise.analysis import NoiseAnalyzer, noise_stft
-from restore.voice.denoise.gain import WARM_UP, gains
-from restore.voice.denoise.options import DenoiseOptions
+from restore.voice.dehiss.analysis import NoiseAnalyzer, noise_stft
+from restore.voice.dehiss.gain import WARM_UP, gains
+from restore.voice.dehiss.options import DehissOptions
 
 
-class Denoise(AudioStage[DenoiseOptions]):
+class Dehiss(AudioStage[DehissOptions]):
     """Turns down what the plan calls noise."""
 
     name = "dehiss"

@@ -1,4 +1,4 @@
-"""Options of `denoise`. Imports no torch."""
+"""Options of `dehiss`. Imports no torch."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pydantic import Field
 from restore.pipeline.audio_contract import AudioStageOptions
 
 
-class DenoiseOptions(AudioStageOptions):
+class DehissOptions(AudioStageOptions):
     """Turn down hiss and other noise that lasts, and leave what was meant to be heard.
 
     The noise is followed through the whole track first, so that a change of reel or tape is a change of noise. Nothing

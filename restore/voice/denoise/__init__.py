@@ -1,1 +1,0 @@
-"""`denoise`: hiss and other lasting noise turned down."""
