@@ -150,6 +150,23 @@ def run_prepared(
     return Runner(setup, engine or InlineEngine(), on_progress, cancelled).run()
 
 
+def sound_report(job: StrPath) -> Path:
+    """Measure and draw what a finished job did to its sound; returns the path of a page with players, ``sound.html``.
+
+    Pictures are ``plots/sound-1-*.png``, numbers ``plots/sound-1.json``.
+
+    Raises PlanError for a job that repaired no sound or is not finished, SourceError where its files are gone.
+    """
+    from restore.report.sound import sound_report as tracks_of
+    from restore.report.sound_page import PAGE, write_sound_page
+
+    folder = Path(job)
+    tracks = tracks_of(folder)
+    with disk_errors(folder):
+        write_sound_page(Path(str(Job(folder).manifest["output"])).name, tracks, folder / PAGE)
+    return folder / PAGE
+
+
 def shots(
     source: StrPath,
     work_dir: StrPath | None = None,

@@ -29,7 +29,7 @@ ALLOWED = {
     "pipeline": {"errors", "frames", "times", "media", "provenance", "analysis"},
     "stages": {"errors", "frames", "pipeline", "faces", "analysis", "zoo", "damage", "nets"},
     "voice": {"errors", "frames", "pipeline", "analysis", "zoo", "damage", "nets"},
-    "report": {"errors", "frames", "times", "media", "pipeline"},
+    "report": {"errors", "frames", "times", "media", "pipeline", "analysis"},
     "recipe": {"errors", "media", "pipeline", "stages", "voice"},
     "presets": {"errors", "recipe", "stages"},
     "engines": {"errors", "frames", "pipeline"},

@@ -361,6 +361,9 @@ class Runner:
             with part.open("rb+") as file:
                 os.fsync(file.fileno())
             made = {**made, **job.file_facts(part)}
+            if self.sound is not None:
+                heard = [stream.index for stream in setup.copied if stream.kind == "audio"]
+                made["sound"] = self.sound.tracks({index: number for number, index in enumerate(heard or [0], 1)})
             job.update_manifest(joining=made)  # if it stops right after the renaming, the output is known as its own
             os.replace(part, output)
         finally:

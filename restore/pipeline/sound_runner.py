@@ -187,6 +187,7 @@ class SoundRunner:
             with part.open("rb+") as file:
                 os.fsync(file.fileno())
             made: dict[str, Any] = {"key": key, "output": str(output.absolute()), **job.file_facts(part)}
+            made["sound"] = sound.tracks(numbers)
             job.update_manifest(joining=made)  # if it stops right after the renaming, the output is known as its own
             os.replace(part, output)
             job.update_manifest(finished=made, joining=None)
