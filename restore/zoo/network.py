@@ -87,6 +87,8 @@ def load_network(
         DownloadError, LicenceError: see `restore.zoo.pull`.
     """
     file = resolve(ref)
+    if file.spec is not None and file.spec.kind == "voice":
+        raise OptionError(f"{file.id} cleans speech and cannot upscale; see `restore models list`")
     if file.spec is not None and file.spec.kind == "analysis":
         raise OptionError(f"{file.id} measures pictures and cannot upscale; see `restore models list`")
     file, state = _recognised(file)

@@ -21,6 +21,8 @@ from restore.voice.declip.options import DeclipOptions
 
 _ROUNDS = 4
 """How often the model is made from what it filled in."""
+_MOST = 0.3
+"""Share of a frame beyond which too little is left to rebuild the rest from: it stays cut."""
 _HIGHEST = 4.0
 """No rebuilt peak is more than 12 dB over the ceiling."""
 
@@ -56,7 +58,8 @@ class Declip(AudioStage[DeclipOptions]):
         frames, unknown = samples.unfold(2, 2 * core, core), cut.unfold(2, 2 * core, core)
         shape = frames.shape
         sound, unknown = frames.reshape(-1, 2 * core), unknown.reshape(-1, 2 * core)
-        hit = torch.nonzero(unknown[:, core // 2 : core // 2 + core].any(1))[:, 0]
+        some = unknown[:, core // 2 : core // 2 + core].any(1)
+        hit = torch.nonzero(some & (unknown.float().mean(1) <= _MOST))[:, 0]
         rebuilt = sound.clone()
         rebuilt[hit] = rebuild(sound[hit], unknown[hit], batch.format.rate)
         middle = rebuilt.reshape(shape)[..., core // 2 : core // 2 + core].flatten(2)

@@ -20,9 +20,15 @@ class DehissOptions(AudioStageOptions):
     )
     atten_limit: float = Field(
         20.0, ge=0, le=60,
-        description="Turn nothing down by more than this many dB. 6 to 12 keeps the period's air; beyond 25 it can sound dead.",
+        description="Turn nothing down by more than this many dB. 6 to 12 keeps the period's air; beyond 25 it can "
+        "sound dead.",
     )  # fmt: skip
     sensitivity: float = Field(
         0.0, ge=-12, le=12,
         description="Take the noise to be this many dB louder (more goes) or quieter (more stays) than was measured.",
     )  # fmt: skip
+    model: str | None = Field(
+        None,
+        description="A network for the voice band, by name (gtcrn-dns3, gtcrn-vctk) or weights file: stronger on noise "
+        "that changes, and bolder with the voice. The default needs none.",
+    )

@@ -67,10 +67,10 @@ class _Candidate:
         phase = torch.zeros(frames + 1 + 2 * MARGIN, dtype=torch.float64)
         size = torch.zeros(NODES, channels, count, dtype=torch.complex128)
         if lines.shape[2] >= _FEWEST_FRAMES and bool(lines.abs().amax() > 1e-6):
-            whole = follow(lines, self.frequency, hop, seconds)
+            whole = follow(lines, self.frequency, hop)
             last = min(first + parts[place].shape[2], len(whole)) - 1
             nodes = list(np.linspace(first, last, NODES))
-            size = sizes(lines, whole, self.frequency, hop, seconds, nodes, 8.0 / hop)
+            size = sizes(lines, whole, hop, seconds, nodes, 8.0 / hop)
             at = torch.arange(first - MARGIN, first + frames + 1 + MARGIN)
             slope = (whole[-1] - whole[-min(8, len(whole))]) / max(1, min(8, len(whole)) - 1)
             beyond = (at - (len(whole) - 1)).clamp(min=0)

@@ -85,14 +85,13 @@ def coarse_course(lines: Tensor, frequency: float, hop: float) -> Tensor:
     return torch.from_numpy(course)
 
 
-def follow(lines: Tensor, frequency: float, hop: float, seconds: float) -> Tensor:
+def follow(lines: Tensor, frequency: float, hop: float) -> Tensor:
     """(frames,) the phase by which the hum runs ahead of its nominal frequency, radians of the first harmonic.
 
     Args:
         lines: (channels, harmonics, frames) complex.
         frequency: nominal, hertz.
         hop: seconds from frame to frame.
-        seconds: length of a frame.
     """
     flat = lines.flatten(0, 1)
     numbers = torch.arange(1, lines.shape[1] + 1, dtype=torch.float64).repeat(lines.shape[0])[:, None]
@@ -133,8 +132,9 @@ def _blurred(values: Tensor, width: int) -> Tensor:
     return torch.nn.functional.conv1d(padded, (kernel / kernel.sum())[None, None])[0, 0]
 
 
-def sizes(lines: Tensor, phase: Tensor, frequency: float, hop: float, seconds: float, nodes: list[float],
-          reach: float) -> Tensor:  # fmt: skip
+def sizes(
+    lines: Tensor, phase: Tensor, hop: float, seconds: float, nodes: list[float], reach: float
+) -> Tensor:  # fmt: skip
     """(nodes, channels, harmonics) complex amplitudes at frames `nodes`, over some `reach` frames; 0 where unsteady."""
     numbers = torch.arange(1, lines.shape[1] + 1, dtype=torch.float64)[None, :, None]
     strays = torch.gradient(phase)[0] / (2 * math.pi * hop) if len(phase) > 1 else phase * 0
