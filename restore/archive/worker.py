@@ -6,6 +6,7 @@ It ends at once when its parent is gone: the job folder keeps what was done.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import queue
 import signal
@@ -37,6 +38,7 @@ class Task:
     overwrite: bool
     device: str
     precision: str
+    report: bool = True
 
 
 def serve(pipe: Connection, threads: int) -> None:
@@ -103,6 +105,9 @@ def _restore(task: Task, facts: FileFacts, pipe: Connection, stop: threading.Eve
     )  # fmt: skip
     if not FileFacts.of(task.source).same_stat(facts):
         raise SourceError(f"{task.source}: changed while it was being restored; run the same command again")
+    if task.report:
+        with contextlib.suppress(RestoreError, OSError):  # the film is made; a report can be written later
+            api.report(result.folder)
     made = None
     if task.output.is_file():
         made = FileFacts.of(str(task.output))

@@ -92,32 +92,22 @@ def voice_recipe(values: dict[str, Any]) -> Recipe:
     return with_io(Recipe(tuple(stages)), values)
 
 
-_PICTURE_JOB = {"precision": "auto", "batch": None, "engine": None, "workers": None, "devices": None}
+_PICTURE_JOB = {"precision": "auto", "batch": None, "engine": None, "workers": None, "devices": None, "address": None}
 """What only jobs with pictures are told."""
 _IO = frozenset(
     {"tracks", "audio_codec", "audio_bitrate", "master", "skip_streams", "discard_segments", "start", "end",
-     "overwrite", "work_dir", "device", "dry_run", "as_json", "quiet"}
+     "overwrite", "work_dir", "device", "dry_run", "as_json", "quiet", "no_report"}
 )  # fmt: skip
 """Options of reading, writing and running that mean something to sound alone."""
 
 
 def _groups() -> list[tuple[str, list[click.Option]]]:
     shared = [(title, [option for option in options if option.name in _IO]) for title, options in io_groups()]
-    report = click.Option(["--no-report"], is_flag=True, help="Write no page to see and hear what was done.")
-    shared[-1][1].append(report)
     return [*((_spoken(name).capitalize(), stage_options(name)) for name in SOUND.names()), *shared]
 
 
-def _voice(source: str, output: Path, no_report: bool, **values: Any) -> int:
-    status = run_job(source, output, voice_recipe(values), {**values, **_PICTURE_JOB})
-    if not no_report and not values["dry_run"]:
-        from restore import api
-        from restore.pipeline.job import default_folder
-
-        page = api.sound_report(values["work_dir"] or default_folder(output))
-        if not (values["quiet"] or values["as_json"]):
-            click.echo(f"{page}: before and after, to see and to hear", err=True)
-    return status
+def _voice(source: str, output: Path, **values: Any) -> int:
+    return run_job(source, output, voice_recipe(values), {**values, **_PICTURE_JOB})
 
 
 voice = GroupedCommand(

@@ -139,6 +139,16 @@ class SoundJob:
             )  # fmt: skip
         return feeds
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a person should hear of the tracks."""
+        return tuple(note for work in self.works for note in work.notes)
+
+    @property
+    def holes(self) -> tuple[DamagedRange, ...]:
+        """Where the tracks have nothing in the file."""
+        return tuple(hole for work in self.works for hole in work.holes)
+
     def tracks(self, numbers: Mapping[int, int]) -> list[dict[str, int]]:
         """For the job's record: which track of the output repairs which, and from which sample on.
 

@@ -22,6 +22,7 @@ from restore.media.sound_codecs import excerpt
 from restore.pipeline.job import Job
 from restore.pipeline.plan import write_json
 from restore.report.sound_measures import Heard, SoundMeter
+from restore.times import format_time
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -30,6 +31,14 @@ PLOTS = "plots"
 _BEFORE, _AFTER = "#9a9a9a", "#1f5fa8"
 _EXCERPT_SECONDS = 8
 _EXCERPTS = 3
+_FLAC = "audio/flac"
+_MEASURES = (
+    ("loudness", "loudness", "{:.1f} LUFS"),
+    ("peak", "peak", "{:.1f} dBFS"),
+    ("noise_floor", "noise floor", "{:.1f} dBFS"),
+    ("clicks_a_minute", "clicks", "{:.0f} a minute"),
+    ("clipped_share", "on a flat top", "{:.3%} of the samples"),
+)
 _DYNAMIC = 90.0
 """dB between black and white of a spectrogram."""
 
@@ -52,8 +61,25 @@ class TrackReport:
     track: SoundTrack
     before: Heard
     after: Heard
-    plots: tuple[Path, ...]
     excerpts: tuple[Excerpt, ...]
+
+    def facts(self) -> list[tuple[str, str]]:
+        """What was measured, before and after, in words."""
+        facts = []
+        for name, words, form in _MEASURES:
+            values = [getattr(heard, name) for heard in (self.before, self.after)]
+            first, second = ("silent" if value is None else form.format(value) for value in values)
+            facts.append((f"{words}, track {self.track.number}", f"{first} before, {second} after"))
+        lines = [", ".join(f"{hertz:.0f} Hz" for hertz, _ in h.hum) or "none" for h in (self.before, self.after)]
+        return [*facts, (f"hum, track {self.track.number}", f"{lines[0]} before, {lines[1]} after")]
+
+    def sounds(self) -> list[tuple[str, bytes, str]]:
+        """The excerpts with their captions, as a page takes them."""
+        found = []
+        for part in self.excerpts:
+            when = f"track {self.track.number} from {format_time(part.start)}"
+            found += [(f"{when}, before", part.before, _FLAC), (f"{when}, after", part.after, _FLAC)]
+        return found
 
 
 def sound_report(folder: Path) -> list[TrackReport]:
@@ -130,7 +156,7 @@ def _report(folder: Path, pair: _Pair) -> TrackReport:
     _save(_draw_levels(heard, formats, seconds), plots[0])
     _save(_draw_spectrograms(heard, formats, seconds), plots[1])
     write_json(Path(f"{stem}.json"), {"before": heard[0].numbers(), "after": heard[1].numbers()})
-    return TrackReport(pair.before, *heard, plots, tuple(_excerpts(pair, changes)))
+    return TrackReport(pair.before, *heard, tuple(_excerpts(pair, changes)))
 
 
 def _changed(before: Block, after: Block) -> float:
