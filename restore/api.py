@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 from fractions import Fraction
@@ -33,21 +33,18 @@ from restore.pipeline.device import choose_device
 from restore.pipeline.index import FrameIndex
 from restore.pipeline.job import Job, default_folder, disk_errors
 from restore.pipeline.listing import list_frames
-from restore.pipeline.plan import Edits, read_json
+from restore.pipeline.plan import Edits
 from restore.pipeline.progress import Meter, OnProgress
 from restore.pipeline.runner import JobResult, Runner
 from restore.pipeline.setup import Request, Setup, prepare
 from restore.pipeline.sound_runner import SoundRunner, SoundSetup, prepare_sound
-from restore.pipeline.timeline import split_stages
 from restore.recipe import Recipe
 from restore.stages import build_stage
 from restore.voice import SOUND
 
 if TYPE_CHECKING:
-    from restore.pipeline.contract import Finding, StageOptions
     from restore.pipeline.preview import Moment
     from restore.pipeline.render import Engine
-    from restore.report.page import Step
     from restore.stages.deinterlace.survey import FieldSurvey
 
 StrPath = str | os.PathLike[str]
@@ -264,54 +261,11 @@ def report(job: StrPath) -> Path:
     Raises SourceNotFoundError or PlanError for what is no job folder.
     """
     from restore.report.job_report import read_manifest, write_job_report
+    from restore.steps import steps_of
 
     folder = Path(job)
     with disk_errors(folder):
-        return write_job_report(folder, _steps(folder, read_manifest(folder)["recipe"]))
-
-
-def _steps(folder: Path, recipe: dict[str, Any]) -> list[Step]:
-    """What each stage of a job did, by its plan."""
-    from restore.pipeline.analyse import stage_key
-    from restore.report.page import Step
-
-    shots = [read_json(path)["stages"] for path in sorted((folder / "plan").glob("shot-*.json"))]
-    whole = Recipe.from_dict(recipe).stages
-    stages = [(name, build_stage(name, options)) for name, options in whole if name not in SOUND]
-    _, pictures = split_stages([stage for _, stage in stages])
-    steps = []
-    for name, stage in stages:
-        worst: dict[str, Finding] = {}
-        if stage in pictures:
-            key = stage_key(pictures.index(stage), name)
-            for values in (shot.get(key, {}).get("values", {}) for shot in shots):
-                for finding in stage.findings(stage.told(values)):
-                    if finding.what not in worst or worst[finding.what].severity < finding.severity:
-                        worst[finding.what] = finding
-        found = tuple(f"{finding.what}: {finding.amount} in the worst shot" for finding in worst.values())
-        said = {key: str(value) for key, value in stage.options.model_dump(mode="json", exclude_defaults=True).items()}
-        steps.append(Step(name, said, found, stage.weights()))
-    return [*steps, *_sound_steps(folder, [(name, options) for name, options in whole if name in SOUND])]
-
-
-def _sound_steps(folder: Path, stages: Sequence[tuple[str, StageOptions]]) -> list[Step]:
-    """What each stage of the sound did, by what it found in each track."""
-    from restore.pipeline.analyse import stage_key
-    from restore.report.page import Step
-
-    tracks = {
-        path.stem.removeprefix("sound-"): read_json(path) for path in sorted((folder / "plan").glob("sound-*.json"))
-    }
-    steps = []
-    for place, (name, options) in enumerate(stages):
-        found = []
-        for number, plan in tracks.items():
-            values = plan["stages"].get(stage_key(place, name), {}).get("values", {})
-            words = ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in values.items() if value is not None)
-            found += [f"track {number}: {words}"] if words else []
-        said = {key: str(value) for key, value in options.model_dump(mode="json", exclude_defaults=True).items()}
-        steps.append(Step(name, said, tuple(found), SOUND.build(name, options).weights()))
-    return steps
+        return write_job_report(folder, steps_of(folder, read_manifest(folder)["recipe"]))
 
 
 def compare(first: StrPath, second: StrPath, page: StrPath, truth: StrPath | None = None) -> Path:

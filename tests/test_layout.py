@@ -34,10 +34,11 @@ ALLOWED = {
     "report": {"errors", "frames", "times", "media", "pipeline", "analysis"},
     "recipe": {"errors", "media", "pipeline", "stages", "voice"},
     "presets": {"errors", "recipe", "stages"},
+    "steps": {"pipeline", "recipe", "stages", "voice", "report"},
     "engines": {"errors", "frames", "pipeline"},
     # The front doors.
     "api": {"errors", "frames", "times", "media", "pipeline", "engines", "recipe", "presets", "stages", "voice", "zoo",
-            "report", "provenance"},
+            "report", "steps", "provenance"},
     # Many jobs.
     "archive": {"errors", "times", "media", "pipeline", "recipe", "api"},
     "cli": {"errors", "times", "api", "recipe", "presets", "stages", "voice", "pipeline", "media", "zoo", "report",
