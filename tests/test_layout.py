@@ -28,7 +28,7 @@ ALLOWED = {
     # Knows the stages' contract, never a stage.
     "pipeline": {"errors", "frames", "times", "media", "provenance", "analysis"},
     "stages": {"errors", "frames", "pipeline", "faces", "analysis", "zoo", "damage", "nets"},
-    "voice": {"errors", "frames", "pipeline", "analysis", "zoo", "damage", "nets"},
+    "voice": {"errors", "frames", "media", "pipeline", "analysis", "zoo", "damage", "nets"},
     "report": {"errors", "frames", "times", "media", "pipeline"},
     "recipe": {"errors", "media", "pipeline", "stages", "voice"},
     "presets": {"errors", "recipe", "stages"},
