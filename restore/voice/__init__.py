@@ -14,10 +14,14 @@ _STAGES = {
     "declick": ("restore.voice.declick.options:DeclickOptions", "restore.voice.declick.render:Declick"),
     "dehum": ("restore.voice.dehum.options:DehumOptions", "restore.voice.dehum.render:Dehum"),
     "dehiss": ("restore.voice.dehiss.options:DehissOptions", "restore.voice.dehiss.render:Dehiss"),
+    "repair-voice": (
+        "restore.voice.repair_voice.options:RepairVoiceOptions",
+        "restore.voice.repair_voice.render:RepairVoice",
+    ),
     "loudness": ("restore.voice.loudness.options:LoudnessOptions", "restore.voice.loudness.render:Loudness"),
 }
 
-OFF = frozenset({"wow", "dereverb", "bandwidth", "loudness"})
+OFF = frozenset({"repair-voice", "loudness"})
 """Stages that `restore voice` runs only if asked to: not every recording has what they mend."""
 
 SOUND: Catalogue[AudioStage[Any]] = Catalogue(_STAGES)

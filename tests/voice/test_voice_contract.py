@@ -40,11 +40,11 @@ class TestDehiss(AudioStageContract):
 class TestDeclip(AudioStageContract):
     @pytest.fixture
     def stage(self) -> AudioStage[Any]:
-        return SOUND.build("declip", {"ceiling": -20})
+        return SOUND.build("declip", {"ceiling": -9})
 
     @pytest.fixture
     def off(self) -> AudioStage[Any]:
-        return SOUND.build("declip", {"ceiling": -20, "strength": 0})
+        return SOUND.build("declip", {"ceiling": -9, "strength": 0})
 
 
 class TestDeclick(AudioStageContract):

@@ -43,7 +43,8 @@ class Declick(AudioStage[DeclickOptions]):
         sound = frames.reshape(-1, 2 * core)
         loud = torch.nonzero(sound.abs().amax(1) > 0)[:, 0]
         repaired = sound.clone()
-        repaired[loud], _ = self.repair(sound[loud], batch.format.rate)
+        if len(loud):
+            repaired[loud], _ = self.repair(sound[loud], batch.format.rate)
         middle = repaired.reshape(shape)[..., core // 2 : core // 2 + core].flatten(2)
         before = batch.samples[:, :, batch.core]
         return before + self.options.strength * (middle - before)
