@@ -20,8 +20,11 @@ from restore.frames import ColorInfo, Frame, PixelFormat, Shot, VideoFormat
 from restore.media.open import identity, open_source
 from restore.media.open import probe as _probe
 from restore.media.options import InputOptions
+from restore.media.pictures import is_picture
 from restore.media.probe import SourceInfo
+from restore.media.sequence import is_sequence
 from restore.pipeline.chain import Chain
+from restore.pipeline.contract import Device
 from restore.pipeline.device import choose_device
 from restore.pipeline.index import FrameIndex
 from restore.pipeline.job import Job, default_folder, disk_errors
@@ -30,8 +33,10 @@ from restore.pipeline.plan import Edits
 from restore.pipeline.progress import Meter, OnProgress
 from restore.pipeline.runner import JobResult, Runner
 from restore.pipeline.setup import Request, Setup, prepare
+from restore.pipeline.sound_runner import SoundRunner, SoundSetup, prepare_sound
 from restore.recipe import Recipe
 from restore.stages import build_stage
+from restore.voice import SOUND
 
 if TYPE_CHECKING:
     from restore.pipeline.render import Engine
@@ -70,15 +75,22 @@ def prepare_run(
     device: str = "auto",
     precision: str = "auto",
     batch: int | None = None,
-) -> Setup:
+) -> Setup | SoundSetup:
     """Check everything a run needs without starting it; what ``--dry-run`` prints. Raises RestoreError."""
-    stages = tuple(build_stage(name, options) for name, options in recipe.stages)
+    stages = tuple(build_stage(name, options) for name, options in recipe.stages if name not in SOUND)
+    sound = tuple(SOUND.build(name, options) for name, options in recipe.stages if name in SOUND)
     request = Request(
         os.fspath(source), Path(output), stages, recipe.input, recipe.output, recipe.as_dict(),
         None if start is None else str(start), None if end is None else str(end),
-        None if work_dir is None else Path(work_dir), overwrite, batch,
+        None if work_dir is None else Path(work_dir), overwrite, batch, sound,
     )  # fmt: skip
-    return prepare(request, lambda depth, master: choose_device(device, precision, depth, master))
+
+    def choose(depth: int, master: bool) -> Device:
+        return choose_device(device, precision, depth, master)
+
+    if sound and not stages and not (is_sequence(request.source) or is_picture(request.source)):
+        return prepare_sound(request, choose)
+    return prepare(request, choose)
 
 
 def run(
@@ -100,9 +112,9 @@ def run(
     """Restore `source` into `output`, or go on where an earlier call stopped.
 
     Args:
-        source: a film, a pattern like ``scan_%06d.dpx``, a folder of pictures, or one picture.
+        source: a film, a pattern like ``scan_%06d.dpx``, a folder of pictures, one picture, or a sound file.
         output: where to; its name decides the container.
-        recipe: the stages and their options.
+        recipe: the stages and their options. If all of them are of sound, pictures are copied as they are.
         start, end: render only this part: seconds, a timecode, or frames as ``120f``; pixels are those of a full run.
         work_dir: the job folder; ``OUTPUT.restore`` beside the output if not given.
         overwrite: replace an existing output (this job's own is always replaced).
@@ -125,7 +137,7 @@ def run(
 
 
 def run_prepared(
-    setup: Setup,
+    setup: Setup | SoundSetup,
     *,
     engine: Engine | None = None,
     on_progress: OnProgress | None = None,
@@ -133,6 +145,8 @@ def run_prepared(
 ) -> JobResult:
     """Carry out what `prepare_run` checked."""
     cancelled = cancel.is_set if isinstance(cancel, Event) else cancel or (lambda: False)
+    if isinstance(setup, SoundSetup):
+        return SoundRunner(setup, on_progress, cancelled).run()
     return Runner(setup, engine or InlineEngine(), on_progress, cancelled).run()
 
 

@@ -108,6 +108,13 @@ class Edits(BaseModel):
             place = ".".join(str(step) for step in first["loc"])
             raise PlanError(f"{path}: {place}: {first['msg'].removeprefix('Value error, ')}") from None
 
+    def check_stages(self, names: Iterable[str]) -> None:
+        """Refuse changes of stages that a job does not have. Raises PlanError."""
+        known = sorted(set(names))
+        for change in self.changes:
+            if change.stage not in known:
+                raise PlanError(f"edits.json: no stage {change.stage!r} in this job; it has {', '.join(known)}")
+
 
 def shots_between(cuts: Iterable[int], length: int) -> list[Shot]:
     """The shots that cuts make of a film of so many frames."""
