@@ -19,7 +19,7 @@ from restore.pipeline.picture import Converter
 from restore.pipeline.timeline import TimelineStage
 from restore.stages import build_stage, stage_names
 
-COVERED = {"dedust", "deflicker", "stabilize", "upscale"}
+COVERED = {"dedust", "deflicker", "denoise", "regrain", "stabilize", "upscale"}
 
 
 def test_every_stage_keeps_the_contract() -> None:
