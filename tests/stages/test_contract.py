@@ -19,7 +19,7 @@ from restore.pipeline.picture import Converter
 from restore.pipeline.timeline import TimelineStage
 from restore.stages import build_stage, stage_names
 
-COVERED = {"colorize", "dedust", "deflicker", "refade", "retouch", "stabilize", "upscale"}
+COVERED = {"colorize", "dedust", "deflicker", "denoise", "refade", "regrain", "retouch", "stabilize", "upscale"}
 
 
 def test_every_stage_keeps_the_contract() -> None:
