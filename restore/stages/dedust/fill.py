@@ -68,8 +68,12 @@ def _fetched(neighbour: Neighbour, field: Field, box: Box, shape: tuple[int, ...
 
 def _spatial(part: Picture, hole: Mask, random: np.random.Generator, noise: float) -> Picture:
     """The hole filled from its rim (Telea 2004), with grain of the given deviation."""
+    # In 16 bits, since what OpenCV's Telea puts into floating point pictures may lie far outside their range.
+    least, most = float(part.min()), float(part.max())
+    scale = 65535 / max(most - least, 1e-6)
+    deep = np.round((part - least) * scale).astype(np.uint16)
     planes = [
-        cv2.inpaint(np.ascontiguousarray(part[..., c]), hole.astype(np.uint8), 4, cv2.INPAINT_TELEA)
+        cv2.inpaint(np.ascontiguousarray(deep[..., c]), hole.astype(np.uint8), 4, cv2.INPAINT_TELEA) / scale + least
         for c in range(part.shape[2])
     ]
     grain = random.normal(0, noise, hole.shape).astype(np.float32)

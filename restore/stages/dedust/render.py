@@ -112,7 +112,11 @@ class Dedust(Stage[DedustOptions]):
     def _beside(self, pts: int, pictures: dict[int, Picture], lines: list[Line]) -> list[Beside]:
         """The other frames of the window, and where the scratches run on them."""
         return [
-            Beside(picture, self._lumas.motion(pts, there), [traced(self._lumas.luma(there), line, there) for line in lines])
+            Beside(
+                picture,
+                self._lumas.motion(pts, there),
+                [traced(self._lumas.luma(there), line, there) for line in lines],
+            )
             for there, picture in pictures.items()
             if there != pts and self._lumas.apart(pts, there) <= 2
         ]
