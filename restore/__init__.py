@@ -15,14 +15,28 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from restore import zoo
-    from restore.api import apply, prepare_run, probe, run, shots
+    from restore.api import apply, prepare_run, preview, probe, run, shots, survey_fields
+    from restore.presets import preset
     from restore.recipe import Recipe
 
-__all__ = ["Recipe", "__version__", "apply", "prepare_run", "probe", "run", "shots", "zoo"]
+__all__ = [
+    "Recipe",
+    "__version__",
+    "apply",
+    "prepare_run",
+    "preset",
+    "preview",
+    "probe",
+    "run",
+    "shots",
+    "survey_fields",
+    "zoo",
+]
 
 _HOMES = {
     "Recipe": "restore.recipe",
-    **dict.fromkeys(("apply", "prepare_run", "probe", "run", "shots"), "restore.api"),
+    "preset": "restore.presets",
+    **dict.fromkeys(("apply", "prepare_run", "preview", "probe", "run", "shots", "survey_fields"), "restore.api"),
 }
 
 

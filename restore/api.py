@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING, Any
@@ -16,25 +19,31 @@ import torch
 
 from restore.engines.inline import InlineEngine
 from restore.errors import OptionError
-from restore.frames import ColorInfo, Frame, FrameBatch, PixelFormat, Shot, VideoFormat
+from restore.frames import ColorInfo, Frame, PixelFormat, Shot, VideoFormat
 from restore.media.open import identity, open_source
 from restore.media.open import probe as _probe
 from restore.media.options import InputOptions
 from restore.media.probe import SourceInfo
+from restore.media.source import VideoSource
 from restore.pipeline.chain import Chain
 from restore.pipeline.device import choose_device
+from restore.pipeline.index import FrameIndex
 from restore.pipeline.job import Job, default_folder, disk_errors
 from restore.pipeline.listing import list_frames
-from restore.pipeline.plan import Edits
+from restore.pipeline.plan import Edits, read_json
 from restore.pipeline.progress import Meter, OnProgress
 from restore.pipeline.runner import JobResult, Runner
 from restore.pipeline.setup import Request, Setup, prepare
+from restore.pipeline.timeline import split_stages
 from restore.recipe import Recipe
 from restore.stages import build_stage
 
 if TYPE_CHECKING:
-    from restore.pipeline.index import FrameIndex
+    from restore.pipeline.contract import Finding
+    from restore.pipeline.preview import Moment
     from restore.pipeline.render import Engine
+    from restore.report.page import Step
+    from restore.stages.deinterlace.survey import FieldSurvey
 
 StrPath = str | os.PathLike[str]
 
@@ -56,6 +65,31 @@ def probe(source: StrPath, input: InputOptions = InputOptions()) -> SourceInfo:
     Raises SourceNotFoundError, SourceError, OptionError.
     """
     return _probe(os.fspath(source), input)
+
+
+def survey_fields(source: StrPath, input: InputOptions = InputOptions()) -> FieldSurvey | None:
+    """Look at a few stretches of a film and tell progressive, interlaced and telecined apart.
+
+    None for pictures and sequences of them, which hold no fields. Raises as `probe`.
+    """
+    from restore.stages.deinterlace.survey import LENGTH, STRETCHES, survey
+
+    info = _probe(os.fspath(source), input)
+    if info.kind != "film":
+        return None
+    length = info.duration or Fraction(0)
+    frames = int(length * info.format.frame_rate)
+    places = STRETCHES if frames > 4 * STRETCHES * LENGTH else 1
+    stretches: list[list[Frame]] = []
+    with open_source(os.fspath(source), input) as opened:
+        assert isinstance(opened, VideoSource)
+        for place in range(places):
+            # Not its very beginning, which is black, and at the end nothing is left to look at.
+            start = info.start + length * Fraction(2 * place + 1, 2 * places)
+            found = opened.near(round(start / info.format.time_base)) if places > 1 else opened.frames()
+            with closing(found) as stream:
+                stretches.append(list(islice(stream, LENGTH if places > 1 else STRETCHES * LENGTH)))
+    return survey(stretches, info.format, info.field_order)
 
 
 def prepare_run(
@@ -136,6 +170,51 @@ def run_prepared(
     return Runner(setup, engine or InlineEngine(), on_progress, cancelled).run()
 
 
+@dataclass(frozen=True)
+class PreviewResult:
+    """What a preview wrote."""
+
+    film: Path
+    """Pairs of source and result, side by side."""
+    sheet: Path
+    """A still of each moment."""
+    moments: tuple[Moment, ...]
+
+
+def preview(
+    setup: Setup,
+    *,
+    seconds: float = 2.0,
+    moments: int = 4,
+    on_progress: OnProgress | None = None,
+    cancel: Event | Callable[[], bool] | None = None,
+) -> PreviewResult:
+    """Render the worst moments of a film that `prepare_run` checked, side by side with the source.
+
+    Written beside the output: ``OUTPUT.preview.mp4`` and ``OUTPUT.preview.png``, replaced if there. Pixels are those
+    of the full run; what it can use of them is kept in its job folder.
+
+    Args:
+        setup: from `prepare_run`.
+        seconds: length of each moment.
+        moments: how many.
+        on_progress, cancel: as in `run`.
+
+    Raises RestoreError.
+    """
+    from restore.pipeline.preview import Previewer
+    from restore.report.pairs import Pairs
+
+    cancelled = cancel.is_set if isinstance(cancel, Event) else cancel or (lambda: False)
+    previewer = Previewer(setup, InlineEngine(), on_progress, cancelled, moments=moments, seconds=seconds)
+    # A pattern's %06d has no place in the name of one film.
+    stem = re.sub(r"%0?\d*d", "", setup.request.output.stem).rstrip("_-. ") or "film"
+    film, sheet = (setup.request.output.with_name(f"{stem}.preview{suffix}") for suffix in (".mp4", ".png"))
+    with Pairs(film, sheet, setup.info.format, setup.output.format, setup.transfer) as pairs:
+        found = previewer.preview(pairs.show)
+    return PreviewResult(film, sheet, tuple(found))
+
+
 def shots(
     source: StrPath,
     work_dir: StrPath | None = None,
@@ -155,8 +234,6 @@ def shots(
             job.adopt(found_identity, overwrite=False)
             job.update_manifest(source={"path": str(Path(source).absolute()), "identity": found_identity})
             if job.plan.frames_path.exists() and job.plan.shots_path.exists():
-                from restore.pipeline.index import FrameIndex
-
                 index = FrameIndex.load(job.plan.frames_path)
             else:
                 with open_source(os.fspath(source), input) as opened:
@@ -165,6 +242,52 @@ def shots(
                     meter.finish()
             found = job.plan.shots(job.plan.cuts(), index, Edits.load(job.plan.edits_path))
     return [_listed(shot, index) for shot in found]
+
+
+def report(job: StrPath) -> Path:
+    """Write the report of a job folder, ``report.html`` in it; returns its path.
+
+    Raises SourceNotFoundError or PlanError for what is no job folder.
+    """
+    from restore.report.job_report import read_manifest, write_job_report
+
+    folder = Path(job)
+    with disk_errors(folder):
+        return write_job_report(folder, _steps(folder, read_manifest(folder)["recipe"]))
+
+
+def _steps(folder: Path, recipe: dict[str, Any]) -> list[Step]:
+    """What each stage of a job did, by its plan."""
+    from restore.pipeline.analyse import stage_key
+    from restore.report.page import Step
+
+    shots = [read_json(path)["stages"] for path in sorted((folder / "plan").glob("shot-*.json"))]
+    stages = [(name, build_stage(name, options)) for name, options in Recipe.from_dict(recipe).stages]
+    _, pictures = split_stages([stage for _, stage in stages])
+    steps = []
+    for name, stage in stages:
+        worst: dict[str, Finding] = {}
+        if stage in pictures:
+            key = stage_key(pictures.index(stage), name)
+            for values in (shot.get(key, {}).get("values", {}) for shot in shots):
+                for finding in stage.findings(stage.told(values)):
+                    if finding.what not in worst or worst[finding.what].severity < finding.severity:
+                        worst[finding.what] = finding
+        found = tuple(f"{finding.what}: {finding.amount} in the worst shot" for finding in worst.values())
+        said = {key: str(value) for key, value in stage.options.model_dump(mode="json", exclude_defaults=True).items()}
+        steps.append(Step(name, said, found, stage.weights()))
+    return steps
+
+
+def compare(first: StrPath, second: StrPath, page: StrPath, truth: StrPath | None = None) -> Path:
+    """Write a page that compares two films, moment by moment. Raises SourceNotFoundError, SourceError, OutputError."""
+    from restore.report.compare import compare as compared
+    from restore.report.page import write_page
+
+    path = Path(page)
+    with disk_errors(path):
+        write_page(compared(os.fspath(first), os.fspath(second), None if truth is None else os.fspath(truth)), path)
+    return path
 
 
 def _listed(shot: Shot, index: FrameIndex) -> ListedShot:
@@ -225,13 +348,11 @@ def _findings(chain: Chain, shot: Shot, read: Callable[[range], list[Frame]]) ->
     analyzer = stage.analyzer()
     if analyzer is None:
         return {}
+    times = np.arange(len(shot))
+    analyzer.film(FrameIndex(times, times < 0, times == 0, Fraction(1, 25), Fraction(25), 1))
     analyzer.open(chain.device)
-    analyzer.begin(shot, chain.formats[0])
-    for number in analyzer.wanted(shot):
-        for picture in chain.pictures(read, shot, range(number, number + 1), [{}], upto=0):
-            pixels = chain.converter.pixels([picture], stage.domain)
-            analyzer.add(FrameBatch(pixels, (number,), slice(0, 1), (True,), 0, chain.formats[0]))
-    return analyzer.finish()
+    found, arrays = chain.findings(analyzer, 0, read, shot, []), dict(analyzer.arrays())
+    return {**found, "arrays": arrays} if arrays else found
 
 
 def _as_pixels(frames: npt.NDArray[Any] | torch.Tensor) -> tuple[torch.Tensor, Callable[[torch.Tensor], Any]]:
@@ -255,4 +376,15 @@ def _as_pixels(frames: npt.NDArray[Any] | torch.Tensor) -> tuple[torch.Tensor, C
     return torch.from_numpy(array.astype(np.float32)).permute(0, 3, 1, 2).div(peak), back
 
 
-__all__ = ["JobResult", "ListedShot", "apply", "default_folder", "prepare_run", "probe", "run", "run_prepared", "shots"]
+__all__ = [
+    "JobResult",
+    "ListedShot",
+    "apply",
+    "default_folder",
+    "prepare_run",
+    "preview",
+    "probe",
+    "run",
+    "run_prepared",
+    "shots",
+]

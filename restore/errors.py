@@ -74,6 +74,12 @@ class LicenceError(RestoreError, PermissionError):
     """A model's licence must be accepted first."""
 
 
+class ConsentError(RestoreError, PermissionError):
+    """Altering a person's face or voice was asked for without a valid consent record or a stated reason."""
+
+    exit_code = 2
+
+
 class DeviceMemoryError(RestoreError, MemoryError):
     """The device ran out of memory even with the smallest tile."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -78,6 +78,26 @@ class Recipe:
     def with_stages(self, more: Iterable[tuple[str, StageOptions]]) -> Recipe:
         """The same recipe with further stages at its end."""
         return Recipe((*self.stages, *more), self.input, self.output)
+
+    def with_values(self, values: Mapping[str, Any]) -> Recipe:
+        """The same recipe with single options changed, named ``STAGE.OPTION``, ``input.OPTION`` or ``output.OPTION``.
+
+        Values may be text, as the command line has them. Raises OptionError naming what is wrong.
+        """
+        tables = {
+            "input": self.input.model_dump(exclude_unset=True),
+            "output": self.output.model_dump(exclude_unset=True),
+        }
+        stages = [(name, options.model_dump(exclude_unset=True)) for name, options in self.stages]
+        for key, value in values.items():
+            place, _, option = key.partition(".")
+            found = [tables[place]] if place in tables else [options for name, options in stages if name == place]
+            if not found:
+                has = ", ".join(["input", "output", *dict.fromkeys(name for name, _ in stages)])
+                raise OptionError(f"{key}: the recipe has no {place!r}; it has {has}")
+            for options in found:
+                options[option.replace("-", "_")] = value
+        return Recipe.from_dict({**tables, "stage": [{"name": name, **options} for name, options in stages]})
 
     def as_dict(self) -> dict[str, Any]:
         """The recipe as JSON values, all defaults written out: what the job keeps, and `from_dict` reads."""

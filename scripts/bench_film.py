@@ -1,9 +1,9 @@
 """Measure the stages of old-film repair on damage whose truth is known, beside FFmpeg's filters; print Markdown.
 
-    RESTORE_TEST_MATERIAL=... python scripts/bench_film.py [deflicker stabilize dust]
+    RESTORE_TEST_MATERIAL=... python scripts/bench_film.py [deflicker stabilize dust grain]
 
 Real clips are damaged with seeds and shapes that nothing was tuned on, and repaired. Each part's rows are made, and its
-protocol told, in a module of its own: `bench_film_steady.py`, `film_dust.py`.
+protocol told, in a module of its own: `bench_film_steady.py`, `film_dust.py`, `film_grain.py`.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import film_dust
+import film_grain
 import torch
 from bench_film_steady import Row, flicker_rows, weave_rows
 
@@ -33,6 +34,7 @@ PARTS: dict[str, Callable[[Path], Iterable[str]]] = {
     "deflicker": table(flicker_rows),
     "stabilize": table(weave_rows),
     "dust": lambda material: film_dust.rows(material / "video"),
+    "grain": film_grain.rows,
 }
 
 

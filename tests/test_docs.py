@@ -24,6 +24,7 @@ from restore.frames import ColorInfo, PixelFormat, VideoFormat
 from restore.media.codecs import CODECS, encoder_settings
 from restore.media.options import OutputOptions
 from restore.pipeline.plan import Edits
+from restore.provenance.consent import ConsentRecord
 from restore.stages import build_stage, stage_names
 
 ROOT = Path(__file__).parent.parent
@@ -122,7 +123,11 @@ def test_structured_examples_are_valid(document: Path) -> None:
             for change in edits.changes:
                 build_stage(change.stage).checked_edit(change.set)
     for block in blocks(document, "toml"):
-        restore.Recipe.from_dict(tomllib.loads(block))
+        value = tomllib.loads(block)
+        if "person" in value:
+            ConsentRecord.model_validate(value)
+        else:
+            restore.Recipe.from_dict(value)
     for block in blocks(document, "python"):
         compile(block, named(document), "exec")
 

@@ -14,12 +14,19 @@ from restore import __version__
 from restore.errors import RestoreError
 
 _COMMANDS = {
+    "film": ("restore.cli.film:film", "Restore a black-and-white or faded reel: all of it, in one go."),
     "upscale": ("restore.cli.stage:stage_command", "Enlarge a film, a scan or a picture."),
+    "colorize": ("restore.cli.stage:stage_command", "Give a black-and-white film colours."),
     "dedust": ("restore.cli.stage:stage_command", "Take away dust, dirt and scratches."),
+    "denoise": ("restore.cli.stage:stage_command", "Take grain and noise away; detail stays."),
+    "regrain": ("restore.cli.stage:stage_command", "Put the source's own grain back, or grain by hand."),
     "deinterlace": ("restore.cli.stage:stage_command", "Make whole frames of fields; undo telecine."),
     "deflicker": ("restore.cli.stage:stage_command", "Even out brightness that jumps from frame to frame."),
     "stabilize": ("restore.cli.stage:stage_command", "Take gate weave away; the camera's movement stays."),
     "run": ("restore.cli.run:run", "Run a recipe, or several stages in a chain."),
+    "batch": ("restore.cli.batch:batch", "Restore many reels, unattended."),
+    "report": ("restore.cli.report:report", "Write a job's report anew."),
+    "compare": ("restore.cli.report:compare", "Compare two films on a page."),
     "probe": ("restore.cli.look:probe", "Say what a source holds, and what is assumed."),
     "shots": ("restore.cli.look:shots", "List the shots of a film."),
     "clean": ("restore.cli.look:clean", "Delete a job's rendered segments, or all of it."),
@@ -67,6 +74,7 @@ def restore() -> None:
 
     \b
     Examples:
+      restore film reel.mp4 reel_restored.mp4
       restore upscale reel.mp4 reel_2x.mp4
       restore upscale scan_%06d.dpx master.mkv --fps 24 --audio track.wav --height 2160 --master
       restore run reel.mp4 out.mp4 --recipe film.toml

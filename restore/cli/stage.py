@@ -32,10 +32,20 @@ _EXAMPLES = {
   restore dedust reel.mkv reel_clean.mkv --mask-out repairs.mkv
   restore dedust scan_%06d.dpx clean_%06d.dpx --sensitivity 0.7 --no-scratches
 """,
+    "denoise": """\
+  restore denoise reel.mp4 clean.mkv
+  restore denoise reel.mp4 clean.mkv --strength 0.6
+  restore run reel.mp4 out.mp4 dedust denoise upscale regrain
+""",
     "deinterlace": """\
   restore deinterlace tape.mkv tape_progressive.mkv
   restore deinterlace tape.mkv tape_50p.mkv --rate field
   restore run tape.mkv tape_2x.mkv deinterlace upscale --scale 2
+""",
+    "regrain": """\
+  restore run reel.mp4 out.mp4 denoise upscale regrain
+  restore regrain clean.mp4 film.mkv --amount 3 --size 0.8
+  restore run reel.mp4 out.mp4 denoise regrain --strength 0.5
 """,
     "stabilize": """\
   restore stabilize reel.mp4 still.mkv

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
-from restore.frames import Frame, FrameBatch, Shot
+from restore.frames import Frame, Shot
+from restore.pipeline.arrays import PlanArrays, save_arrays
 from restore.pipeline.chain import Chain
 from restore.pipeline.contract import Analyzer, Stage
 from restore.pipeline.index import FrameIndex
@@ -44,13 +45,27 @@ class Analysis:
 
     def _values_of(self, place: int, shot: Shot, found: dict[str, Any]) -> dict[str, Any]:
         stage = self.chain.stages[place]
-        own = found.get(stage_key(place, stage.name), {}).get("values", {})
-        return edited_values(self.edits, stage, shot, self.index, own)
+        entry = found.get(stage_key(place, stage.name), {})
+        values = edited_values(self.edits, stage, shot, self.index, entry.get("values", {}))
+        path = self.plan.arrays_path(entry)
+        return values if path is None or not path.exists() else {**values, "arrays": PlanArrays(path)}
 
-    def _signature(self, place: int, values: Sequence[dict[str, Any]]) -> str:
+    def _studied(self, place: int, shot: Shot) -> dict[str, Any]:
+        """What the person set for a shot that the analyzer must know of."""
+        stage = self.chain.stages[place]
+        if not stage.studied:
+            return {}
+        said = edited_values(self.edits, stage, shot, self.index, {})
+        return {name: value for name, value in said.items() if name in stage.studied}
+
+    def _signature(self, place: int, shot: Shot, values: Sequence[dict[str, Any]]) -> str:
         """What the findings of one analyzer depend on: its stage, and all that shapes what reaches it."""
-        facts = self._facts[: place + 1]
-        return digest({"stages": facts, "values": list(values[:place]), "transfer": self.chain.converter.transfer})
+        known = {
+            "stages": self._facts[: place + 1], "values": list(values[:place]),
+            "transfer": self.chain.converter.transfer,
+        }  # fmt: skip
+        studied = self._studied(place, shot)
+        return digest({**known, "studied": studied} if studied else known)
 
     def pending(self, shots: Iterable[Shot]) -> list[Shot]:
         """Those of the shots that have something left to find out."""
@@ -62,13 +77,19 @@ class Analysis:
         for place, stage in enumerate(self.chain.stages):
             if self._analyzer(place) is None:
                 continue
-            if found.get(stage_key(place, stage.name), {}).get("by") != self._signature(place, values):
+            entry = found.get(stage_key(place, stage.name), {})
+            path = self.plan.arrays_path(entry)
+            gone = path is not None and not path.exists()
+            if gone or entry.get("by") != self._signature(place, shot, values):
                 return place
         return None
 
     def _analyzer(self, place: int) -> Analyzer | None:
         if place not in self._opened:
-            self._opened[place] = self.chain.stages[place].analyzer()
+            analyzer = self.chain.stages[place].analyzer()
+            if analyzer is not None:
+                analyzer.film(self.index)
+            self._opened[place] = analyzer
         return self._opened[place]
 
     def run(self, shots: Sequence[Shot], meter: Meter, check: Callable[[], None]) -> None:
@@ -83,30 +104,19 @@ class Analysis:
                     ready.add(place)
                 found = self.plan.load_shot(shot)
                 values = self.values(shot)
-                result = self._watch(analyzer, place, shot, values, check)
-                stage = self.chain.stages[place]
-                found["stages"][stage_key(place, stage.name)] = {
-                    "by": self._signature(place, values), "values": result
-                }  # fmt: skip
+                analyzer.heed(self._studied(place, shot))
+                result = self.chain.findings(analyzer, place, self.read, shot, values, check)
+                key = stage_key(place, self.chain.stages[place].name)
+                entry = {"by": self._signature(place, shot, values), "values": result}
+                beside = self.plan.shot_path(shot).with_suffix(f".{key}.npz")
+                if save_arrays(beside, _checked(analyzer.arrays(), check)):
+                    entry["arrays"] = beside.name
+                found["stages"][key] = entry
                 self.plan.save_shot(shot, found)
             meter.add(len(shot))
 
-    def _watch(
-        self, analyzer: Analyzer, place: int, shot: Shot, values: list[dict[str, Any]], check: Callable[[], None]
-    ) -> dict[str, Any]:
-        upto = place if analyzer.sees == "input" else 0
-        domain = self.chain.stages[place].domain
-        format = self.chain.formats[upto]
-        analyzer.begin(shot, format)
-        wanted = analyzer.wanted(shot)
-        for core in _runs(wanted):
-            for picture in self.chain.pictures(self.read, shot, core, values, upto=upto, stand_in=True):
-                check()
-                pixels = self.chain.converter.pixels([picture], domain)
-                analyzer.add(FrameBatch(pixels, (picture.pts,), slice(0, 1), (True,), shot.number, format))
-        return analyzer.finish()
 
-
-def _runs(wanted: range) -> list[range]:
-    """A sparse range as single frames, a dense one whole."""
-    return [wanted] if abs(wanted.step) == 1 else [range(frame, frame + 1) for frame in wanted]
+def _checked(arrays: Iterable[tuple[str, Any]], check: Callable[[], None]) -> Iterator[tuple[str, Any]]:
+    for named in arrays:
+        check()
+        yield named

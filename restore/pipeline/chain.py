@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
+from threading import Lock
 from typing import Any
 
 import torch
 
 from restore.errors import DeviceMemoryError
 from restore.frames import Frame, FrameBatch, Shot, VideoFormat
-from restore.pipeline.contract import Device, Stage, Values
+from restore.pipeline.contract import Analyzer, Device, Stage, Values
 from restore.pipeline.picture import Converter, Picture
+from restore.pipeline.prefetch import Prefetch
 
 
 def is_out_of_memory(error: BaseException) -> bool:
@@ -97,7 +100,10 @@ class Chain:
             for before, after in zip(self.formats, self.formats[1:], strict=False)
         ]
         self.seconds: dict[str, float] = {}
-        """Where the time of the computing thread went: waiting to read and to write, converting, each stage."""
+        """Where the time of the computing threads went: waiting to read and to write, converting, each stage."""
+        self.repaired: dict[str, list[float]] = {}
+        """For each stage that repairs parts of the picture, by name: the share of each frame so far."""
+        self._clock = Lock()
 
     def _home(self) -> torch.device:
         """Where whole frames live between stages: on the device, unless one would take a quarter of its memory."""
@@ -138,18 +144,18 @@ class Chain:
 
     def render(
         self, read: Callable[[range], Iterable[Frame]], shot: Shot, core: range, values: Sequence[Values]
-    ) -> Iterator[Frame]:
+    ) -> Generator[Frame]:
         """Frames `core` of a shot, finished. `read` gives source frames of a range; `values` is the plan by stage."""
-        pictures = self.pictures(read, shot, core, values)
         pending: list[Picture] = []
         size = max((batch.size for batch in self.batches), default=8)
-        for picture in pictures:
-            pending.append(picture)
-            if len(pending) >= size:
+        with closing(self.pictures(read, shot, core, values)) as pictures:
+            for picture in pictures:
+                pending.append(picture)
+                if len(pending) >= size:
+                    yield from self._finish(pending)
+                    pending = []
+            if pending:
                 yield from self._finish(pending)
-                pending = []
-        if pending:
-            yield from self._finish(pending)
 
     def _finish(self, pictures: list[Picture]) -> list[Frame]:
         started = time.perf_counter()
@@ -160,16 +166,53 @@ class Chain:
     def pictures(
         self, read: Callable[[range], Iterable[Frame]], shot: Shot, core: range, values: Sequence[Values],
         upto: int | None = None, stand_in: bool = False,
-    ) -> Iterator[Picture]:  # fmt: skip
-        """As `render`, before conversion; `upto` stops after so many stages, `stand_in` uses their cheap doubles."""
+    ) -> Generator[Picture]:  # fmt: skip
+        """As `render`, before conversion; `upto` stops after so many stages, `stand_in` uses their cheap doubles.
+
+        Close it, or exhaust it: on a processor, stages but the last work ahead in threads of their own.
+        """
         ranges = self.ranges(shot, core, upto)
-        pictures: Iterator[Picture] = self._uploaded(read, ranges[0])
+        pictures = self._uploaded(read, ranges[0])
         for place, stage in enumerate(self.stages[:upto]):
+            if place:
+                pictures = self.ahead(pictures)
             step = _Step(self, place, stage, shot, values[place], stand_in)
             pictures = step.run(pictures, ranges[place], ranges[place + 1])
         return pictures
 
-    def _uploaded(self, read: Callable[[range], Iterable[Frame]], wanted: range) -> Iterator[Picture]:
+    def ahead(self, pictures: Generator[Picture]) -> Generator[Picture]:
+        """The same pictures; on a processor, made one ahead in a thread of their own."""
+        if self.device.torch_device.type != "cpu":
+            yield from pictures
+            return
+        with closing(Prefetch(pictures, 1)) as stream:
+            yield from stream
+
+    def findings(
+        self,
+        analyzer: Analyzer,
+        place: int,
+        read: Callable[[range], Iterable[Frame]],
+        shot: Shot,
+        values: Sequence[Values],
+        check: Callable[[], None] = lambda: None,
+    ) -> dict[str, Any]:
+        """What the opened analyzer of the stage at `place` finds in a shot; `check` is called before every frame."""
+        upto = place if analyzer.sees == "input" else 0
+        domain = self.stages[place].domain
+        format = self.formats[upto]
+        analyzer.begin(shot, format)
+        for core in _runs(analyzer.wanted(shot)):
+            made = self.pictures(read, shot, core, values, upto=upto, stand_in=True)
+            with closing(self.ahead(made)) as pictures:
+                for picture in pictures:
+                    check()
+                    pixels = self.converter.pixels([picture], domain)
+                    planes = self.converter.planes([picture], domain)
+                    analyzer.add(FrameBatch(pixels, (picture.pts,), slice(0, 1), (True,), shot.number, format, planes))
+        return analyzer.finish()
+
+    def _uploaded(self, read: Callable[[range], Iterable[Frame]], wanted: range) -> Generator[Picture]:
         size = self.batches[0].size if self.batches else 8
         waiting: list[tuple[int, Frame]] = []
         frames = iter(read(wanted))
@@ -192,7 +235,8 @@ class Chain:
 
     def spent(self, what: str, started: float) -> None:
         """Add the time since `started` to what the run spent on `what`."""
-        self.seconds[what] = self.seconds.get(what, 0.0) + time.perf_counter() - started
+        with self._clock:
+            self.seconds[what] = self.seconds.get(what, 0.0) + time.perf_counter() - started
 
 
 class _Step:
@@ -209,7 +253,11 @@ class _Step:
         self.batch = chain.batches[place]
         self.call = stage.stand_in if stand_in else stage.process
 
-    def run(self, pictures: Iterator[Picture], have: range, core: range) -> Iterator[Picture]:
+    def run(self, pictures: Generator[Picture], have: range, core: range) -> Generator[Picture]:
+        with closing(pictures):
+            yield from self._run(pictures, have, core)
+
+    def _run(self, pictures: Iterator[Picture], have: range, core: range) -> Generator[Picture]:
         window = self.stage.window()
         held: dict[int, Picture] = {}
         position = core.start
@@ -238,7 +286,7 @@ class _Step:
         domain = self.stage.domain
         valid = tuple(index in have for index in indexes)
         pixels = _padded(converter.pixels(present, domain), valid)
-        planes = tuple(_padded(p, valid) for p in converter.planes(present)) if domain == "planes" else ()
+        planes = tuple(_padded(p, valid) for p in converter.planes(present, domain))
         pts = tuple(held[index].pts if index in held and index in have else -1 for index in indexes)
         core = slice(window.before, window.before + count)
         self.chain.spent("convert", started)
@@ -267,6 +315,9 @@ class _Step:
             ]
         pixels, mask = result if isinstance(result, tuple) else (result, None)
         self._check_shape(pixels, count)
+        if mask is not None:
+            shares = mask.flatten(1).float().mean(1).tolist()
+            self.chain.repaired.setdefault(self.stage.name, []).extend(shares)
         return [
             converter.replaced(held[position + n], pixels[n], None if mask is None else mask[n], domain, self.after)
             for n in range(count)
@@ -288,3 +339,8 @@ def _padded(pixels: torch.Tensor, valid: tuple[bool, ...]) -> torch.Tensor:
     padded = pixels.new_zeros((len(valid), *pixels.shape[1:]))
     padded[torch.tensor(valid, device=pixels.device)] = pixels
     return padded
+
+
+def _runs(wanted: range) -> list[range]:
+    """A sparse range as single frames, a dense one whole."""
+    return [wanted] if abs(wanted.step) == 1 else [range(frame, frame + 1) for frame in wanted]

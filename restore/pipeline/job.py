@@ -33,7 +33,7 @@ def default_folder(output: Path) -> Path:
 
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-_OURS = ("plan", "segments", "journal.jsonl", "edits.json", "job.json", "lock")
+_OURS = ("plan", "segments", "journal.jsonl", "edits.json", "job.json", "lock", "report.html", "poster.jpg", "plots")
 """Everything a job folder holds; `clean` touches nothing else."""
 
 

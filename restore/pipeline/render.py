@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, Self
@@ -20,6 +21,7 @@ from restore.pipeline.contract import Device, Stage, Timeline, Values
 from restore.pipeline.index import FrameIndex
 from restore.pipeline.job import disk_errors
 from restore.pipeline.journal import Entry
+from restore.pipeline.picture import Picture
 from restore.pipeline.prefetch import Drain
 from restore.pipeline.reader import FrameReader
 from restore.pipeline.segments import Segment
@@ -110,20 +112,37 @@ class SegmentRenderer:
             return self.task.output.sink(work.segment.start - self.task.first)
         return SegmentEncoder(work.path, self.task.output)
 
-    def render(self, work: Work, on_frame: Callable[[], None] | None = None) -> Entry:
-        """Render and write one segment; returns its line for the journal. Raises whatever went wrong."""
+    def pictures(self, shot: Shot, core: range, values: Sequence[Values]) -> Generator[Picture]:
+        """Frames `core` of a shot before they are converted to the output's format. Close it, or exhaust it."""
+        return self.chain.pictures(self._reader.read, shot, core, values)
+
+    def frames(self, work: Work) -> Generator[Frame]:
+        """The finished frames of a segment, written nowhere. Close it, or exhaust it."""
+        segment = work.segment
+        for shot, values in work.shots:
+            core = range(max(segment.start, shot.start), min(segment.end, shot.end))
+            with closing(self.chain.render(self._reader.read, shot, core, values)) as frames:
+                yield from frames
+
+    def render(
+        self, work: Work, on_frame: Callable[[], None] | None = None, watch: Callable[[Frame], None] | None = None
+    ) -> Entry:
+        """Render and write one segment; returns its line for the journal. Raises whatever went wrong.
+
+        `watch` is shown every frame before it is encoded.
+        """
         started = time.perf_counter()
         segment = work.segment
         with disk_errors(work.path.parent), self._sink(work) as sink:
-            with Drain(sink.write, depth=4) as drain:
-                for shot, values in work.shots:
-                    core = range(max(segment.start, shot.start), min(segment.end, shot.end))
-                    for frame in self.chain.render(self._reader.read, shot, core, values):
-                        begun = time.perf_counter()
-                        drain.put(frame)
-                        self.chain.spent("write", begun)
-                        if on_frame is not None:
-                            on_frame()
+            with Drain(sink.write, depth=4) as drain, closing(self.frames(work)) as frames:
+                for frame in frames:
+                    begun = time.perf_counter()
+                    drain.put(frame)
+                    self.chain.spent("write", begun)
+                    if watch is not None:
+                        watch(frame)
+                    if on_frame is not None:
+                        on_frame()
                 begun = time.perf_counter()
             size, reorder = sink.finish()
             self.chain.spent("write", begun)

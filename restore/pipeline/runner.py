@@ -6,7 +6,7 @@ import hashlib
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -53,6 +53,17 @@ class JobResult:
     """Nothing was left to do."""
 
 
+@dataclass(frozen=True)
+class Film:
+    """What is to be rendered, listed."""
+
+    edits: Edits
+    task: RenderTask
+    shots: list[Shot]
+    damaged: tuple[DamagedRange, ...]
+    notes: tuple[str, ...]
+
+
 @dataclass
 class Runner:
     """One run of one job."""
@@ -74,6 +85,30 @@ class Runner:
 
     def _run(self, job: Job) -> JobResult:
         started = time.monotonic()
+        request = self.setup.request
+        film = self._film(job)
+        index, shots = film.task.index, film.shots
+        first, stop = self._span(index)
+        task = replace(film.task, first=first)
+        values = self._analyse(job, task, film.edits, [s for s in shots if s.start < stop and s.end > first])
+        segments = cut_segments(shots)
+        if (first, stop) != (0, len(index)):
+            segments = clip_segments(segments, first, stop)
+        facts = self._facts(first)
+        works = [self._work(job, segment, task, shots, values, facts) for segment in segments]
+        journal = job.journal()
+        rendered = self._render(job, journal, task, works, stop)
+        unchanged = not rendered and self._is_current(job, works)
+        if not unchanged:
+            self._finish(job, journal, index, works, first, stop)
+        notes = (*(self.setup.film.notes if self.setup.film else ()), *film.notes)
+        return JobResult(
+            request.output, self.setup.folder, stop - first, rendered, time.monotonic() - started,
+            film.damaged, notes, unchanged,
+        )  # fmt: skip
+
+    def _film(self, job: Job) -> Film:
+        """Take up the job, and list what there is to be rendered."""
         setup = self.setup
         request = setup.request
         job.adopt(setup.identity, request.overwrite)
@@ -93,29 +128,15 @@ class Runner:
         job.update_manifest(damaged=[found.as_json() for found in damaged])
         timeline = self._timeline(job, listed, edits)
         index = index_of(timeline, listed, setup.formats[1]) if timeline else listed
-        first, stop = self._span(index)
+        for stage in split_stages(request.stages)[1]:
+            stage.check_film(index)
         task = RenderTask(
             request.source, request.input, request.stages, setup.device, setup.transfer, request.batch, setup.output,
-            index, self._decoder_threads(listed), first, (timeline, listed) if timeline else None,
+            index, self._decoder_threads(listed), 0, (timeline, listed) if timeline else None,
         )  # fmt: skip
         cuts = cuts_of(timeline, job.plan.cuts()) if timeline else job.plan.cuts()
         shots = job.plan.shots(cuts, index, edits)
-        values = self._analyse(job, task, edits, [s for s in shots if s.start < stop and s.end > first])
-        segments = cut_segments(shots)
-        if (first, stop) != (0, len(index)):
-            segments = clip_segments(segments, first, stop)
-        facts = self._facts(first)
-        works = [self._work(job, segment, task, shots, values, facts) for segment in segments]
-        journal = job.journal()
-        rendered = self._render(job, journal, task, works, stop)
-        unchanged = not rendered and self._is_current(job, works)
-        if not unchanged:
-            self._finish(job, journal, index, works, first, stop)
-        notes = (*(setup.film.notes if setup.film else ()), *([timeline.note] if timeline else []))
-        return JobResult(
-            request.output, setup.folder, stop - first, rendered, time.monotonic() - started,
-            damaged, notes, unchanged,
-        )  # fmt: skip
+        return Film(edits, task, shots, damaged, (timeline.note,) if timeline else ())
 
     def _list(self, job: Job) -> FrameIndex:
         path, shots = job.plan.frames_path, job.plan.shots_path
@@ -288,7 +309,9 @@ class Runner:
     ) -> None:
         output = self.setup.output
         made: dict[str, Any] = {
-            "key": self._output_key(works), "output": str(self.setup.request.output.absolute())
+            "key": self._output_key(works), "output": str(self.setup.request.output.absolute()),
+            "begins": float((int(index.pts[first]) - int(index.pts[0])) * index.time_base),
+            "frames": stop - first,
         }  # fmt: skip
         if isinstance(output, EncoderSettings):
             made = self._join(job, made, output, journal, index, works, first, stop)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Kind = Literal["upscale", "companion", "analysis"]
+Kind = Literal["upscale", "companion", "analysis", "colorize"]
 """What a model is for: `upscale` enlarges a picture, a `companion` is only ever blended with another model's weights,
-`analysis` measures the source."""
+`analysis` measures the source, `colorize` proposes colours for pictures without any."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -108,30 +108,43 @@ def _straight(x: Strips, there: Mask) -> tuple[float, float]:
     return float(slope), float(np.std((x - slope * _STRIP - middle)[there]))
 
 
-def scene_step(before: Plane, now: Plane, x: float, outer: float) -> float:
-    """By how many pixels the scene within `outer` of a column moved sideways; strips of both frames, (strips, W).
+_MOST = 4.0
+"""Pixels sideways by which the scene is tried to have moved,"""
+_STEPS = np.arange(-_MOST, _MOST + 0.01, 0.25)
+"""in these steps."""
+
+
+def scene_costs(before: Plane, now: Plane) -> Floats:
+    """(steps, W): how badly each column fits the frame before if the scene had moved by each of `_STEPS`; strips of
+    both frames, (strips, W)."""
+    width = now.shape[1]
+    columns = np.arange(width)
+    costs = np.empty((len(_STEPS), width))
+    for place, step in enumerate(_STEPS):
+        low = np.clip(np.floor(columns - step).astype(int), 0, max(0, width - 2))
+        part = ((columns - step) - low).astype(np.float32)
+        moved = before[:, low] * (1 - part) + before[:, np.minimum(low + 1, width - 1)] * part
+        costs[place] = np.minimum((now - moved) ** 2, np.float32(0.01)).mean(0, dtype=np.float64)
+    return costs
+
+
+def scene_step(costs: Floats, x: float, outer: float) -> float:
+    """By how many pixels the scene within `outer` of a column moved sideways, by its `scene_costs`.
 
     0 where nothing there tells.
     """
-    width = now.shape[1]
-    inner, most = 4, 4.0
+    width = costs.shape[1]
+    inner = 4
     columns = np.arange(int(max(0, round(x) - outer)), int(min(width, round(x) + outer + 1)))
-    columns = columns[(np.abs(columns - x) > inner + most) & (columns >= most) & (columns < width - most)]
+    columns = columns[(np.abs(columns - x) > inner + _MOST) & (columns >= _MOST) & (columns < width - _MOST)]
     if len(columns) < 8:
         return 0.0
-    steps = np.arange(-most, most + 0.01, 0.25)
-    grid = np.arange(width)
-    cost = np.empty(len(steps))
-    for place, step in enumerate(steps):
-        low = np.clip(np.floor(columns - step).astype(int), 0, width - 2)
-        part = (columns - step) - low
-        moved = before[:, low] * (1 - part) + before[:, low + 1] * part
-        cost[place] = np.mean(np.minimum((now[:, grid[columns]] - moved) ** 2, 0.01))
+    cost = costs[:, columns].mean(1)
     best = int(cost.argmin())
-    if cost[best] > 0.9 * cost[len(steps) // 2] or not 0 < best < len(steps) - 1:
+    if cost[best] > 0.9 * cost[len(_STEPS) // 2] or not 0 < best < len(_STEPS) - 1:
         return 0.0
     left, middle, right = cost[best - 1 : best + 2]
-    return float(steps[best] + 0.125 * (left - right) / max(left - 2 * middle + right, 1e-12))
+    return float(_STEPS[best] + 0.125 * (left - right) / max(left - 2 * middle + right, 1e-12))
 
 
 class ScratchAnalyzer(Analyzer):
@@ -154,6 +167,7 @@ class ScratchAnalyzer(Analyzer):
         """One more frame's luma."""
         scene = strips(luma, min(_SCENE_STRIPS, luma.shape[0]))
         free = ridges(luma, STRIPS) if min(luma.shape) >= 2 * STRIPS else []
+        costs: Floats | None = None
         for track in self._open:
             near = [ridge for ridge in free if ridge.sign == track.sign and _apart(track, ridge) <= 3.5]
             if not near:
@@ -170,7 +184,8 @@ class ScratchAnalyzer(Analyzer):
                 # It is a scratch only if it goes with nothing: not with what is near, not with the picture (a wall is
                 # plain, and weaves with the rest), and does not stand still.
                 x = float(np.median(ridge.x))
-                scene_steps = [scene_step(self._before, scene, x, reach) for reach in (_NEAR, scene.shape[1])]
+                costs = scene_costs(self._before, scene) if costs is None else costs
+                scene_steps = [scene_step(costs, x, reach) for reach in (_NEAR, scene.shape[1])]
                 track.wandering.append([(moved - step) ** 2 - noise for step in (0.0, *scene_steps)])
             _extend(track, ridge, pts)
         for ridge in free:

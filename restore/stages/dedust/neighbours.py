@@ -32,6 +32,7 @@ class Lumas:
         self._frames: dict[int, Plane] = {}
         self._small: dict[int, Small] = {}
         self._fields: dict[tuple[int, int], Field] = {}
+        self._views: dict[tuple[int, ...], Views] = {}
         self._density: dict[tuple[int, ...], Plane] = {}
 
     def see(self, pts: Sequence[int], frames: Sequence[Plane]) -> None:
@@ -43,6 +44,7 @@ class Lumas:
         self._order, self._frames = list(pts), fresh
         self._small = {key: value for key, value in self._small.items() if key in same}
         self._fields = {key: value for key, value in self._fields.items() if same.issuperset(key)}
+        self._views = {key: value for key, value in self._views.items() if same.issuperset(key)}
         self._density = {key: value for key, value in self._density.items() if same.issuperset(key)}
 
     def beside(self, here: int) -> list[int]:
@@ -86,12 +88,15 @@ class Lumas:
 
     def views(self, here: int) -> Views:
         """A frame and the two `beside` it, moved into its place and as bright. There must be two."""
-        frame = self._frames[here]
-        others = []
-        for there in self.beside(here):
-            field = enlarged(self.motion(here, there), *frame.shape)
-            others.append(evened(moved(self._frames[there], field), frame))
-        return Views(frame, *others)
+        key = (here, *self.beside(here))
+        if key not in self._views:
+            frame = self._frames[here]
+            others = []
+            for there in key[1:]:
+                field = enlarged(self.motion(here, there), *frame.shape)
+                others.append(evened(moved(self._frames[there], field), frame))
+            self._views[key] = Views(frame, *others)
+        return self._views[key]
 
     def context(self, here: int) -> Context:
         """What is known of the surroundings of every pixel."""

@@ -10,7 +10,7 @@ import torch
 
 from restore.analysis.flow import Picture, Plane, luma_of
 from restore.frames import FrameBatch, VideoFormat
-from restore.pipeline.contract import Analyzer, Device, Stage, Values, Window
+from restore.pipeline.contract import Analyzer, Device, Finding, Stage, Values, Window
 from restore.stages.dedust.analysis import ScratchAnalyzer
 from restore.stages.dedust.detect import Limits, Mask, patches
 from restore.stages.dedust.edits import checked_shapes, drawn
@@ -55,6 +55,11 @@ class Dedust(Stage[DedustOptions]):
         lines = {"lines": [Line.parse(line).as_json() for line in changes["lines"]]} if "lines" in changes else {}
         rest = {name: value for name, value in changes.items() if name not in shapes and name not in lines}
         return {**super().checked_edit(rest), **shapes, **lines}
+
+    def findings(self, values: Values) -> tuple[Finding, ...]:
+        """Scratches; dust is found only when a frame is rendered."""
+        count = len(values.get("lines", []))
+        return (Finding("scratches", str(count), count / 3),) if count else ()
 
     def open(self, device: Device, format: VideoFormat) -> None:
         """Start with nothing remembered."""

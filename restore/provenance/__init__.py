@@ -1,0 +1,1 @@
+"""Rights: whose consent an altered face or voice rests on."""
