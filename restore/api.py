@@ -26,18 +26,15 @@ from restore.pipeline.device import choose_device
 from restore.pipeline.index import FrameIndex
 from restore.pipeline.job import Job, default_folder, disk_errors
 from restore.pipeline.listing import list_frames
-from restore.pipeline.plan import Edits, read_json
+from restore.pipeline.plan import Edits
 from restore.pipeline.progress import Meter, OnProgress
 from restore.pipeline.runner import JobResult, Runner
 from restore.pipeline.setup import Request, Setup, prepare
-from restore.pipeline.timeline import split_stages
 from restore.recipe import Recipe
 from restore.stages import build_stage
 
 if TYPE_CHECKING:
-    from restore.pipeline.contract import Finding
     from restore.pipeline.render import Engine
-    from restore.report.page import Step
 
 StrPath = str | os.PathLike[str]
 
@@ -166,52 +163,6 @@ def shots(
                     meter.finish()
             found = job.plan.shots(job.plan.cuts(), index, Edits.load(job.plan.edits_path))
     return [_listed(shot, index) for shot in found]
-
-
-def report(job: StrPath) -> Path:
-    """Write the report of a job folder, ``report.html`` in it; returns its path.
-
-    Raises SourceNotFoundError or PlanError for what is no job folder.
-    """
-    from restore.report.job_report import read_manifest, write_job_report
-
-    folder = Path(job)
-    with disk_errors(folder):
-        return write_job_report(folder, _steps(folder, read_manifest(folder)["recipe"]))
-
-
-def _steps(folder: Path, recipe: dict[str, Any]) -> list[Step]:
-    """What each stage of a job did, by its plan."""
-    from restore.pipeline.analyse import stage_key
-    from restore.report.page import Step
-
-    shots = [read_json(path)["stages"] for path in sorted((folder / "plan").glob("shot-*.json"))]
-    stages = [(name, build_stage(name, options)) for name, options in Recipe.from_dict(recipe).stages]
-    _, pictures = split_stages([stage for _, stage in stages])
-    steps = []
-    for name, stage in stages:
-        worst: dict[str, Finding] = {}
-        if stage in pictures:
-            key = stage_key(pictures.index(stage), name)
-            for values in (shot.get(key, {}).get("values", {}) for shot in shots):
-                for finding in stage.findings(stage.told(values)):
-                    if finding.what not in worst or worst[finding.what].severity < finding.severity:
-                        worst[finding.what] = finding
-        found = tuple(f"{finding.what}: {finding.amount} in the worst shot" for finding in worst.values())
-        said = {key: str(value) for key, value in stage.options.model_dump(mode="json", exclude_defaults=True).items()}
-        steps.append(Step(name, said, found, stage.weights()))
-    return steps
-
-
-def compare(first: StrPath, second: StrPath, page: StrPath, truth: StrPath | None = None) -> Path:
-    """Write a page that compares two films, moment by moment. Raises SourceNotFoundError, SourceError, OutputError."""
-    from restore.report.compare import compare as compared
-    from restore.report.page import write_page
-
-    path = Path(page)
-    with disk_errors(path):
-        write_page(compared(os.fspath(first), os.fspath(second), None if truth is None else os.fspath(truth)), path)
-    return path
 
 
 def _listed(shot: Shot, index: FrameIndex) -> ListedShot:

@@ -247,10 +247,10 @@ class _Voice:
 
     def report(self, folder: Path) -> None:
         """Write the job's report. The film is made: what goes wrong here is told, and no more."""
-        from restore import api
+        from restore import pages
 
         try:
-            path = api.report(folder)
+            path = pages.report(folder)
         except (RestoreError, OSError) as error:
             self._line(f"  note: no report: {error}", fg="yellow")
             return
