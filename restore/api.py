@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable
-from contextlib import closing
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import islice
 from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING, Any
@@ -26,7 +23,6 @@ from restore.media.options import InputOptions
 from restore.media.pictures import is_picture
 from restore.media.probe import SourceInfo
 from restore.media.sequence import is_sequence
-from restore.media.source import VideoSource
 from restore.pipeline.chain import Chain
 from restore.pipeline.contract import Device
 from restore.pipeline.device import choose_device
@@ -43,9 +39,7 @@ from restore.stages import build_stage
 from restore.voice import SOUND
 
 if TYPE_CHECKING:
-    from restore.pipeline.preview import Moment
     from restore.pipeline.render import Engine
-    from restore.stages.deinterlace.survey import FieldSurvey
 
 StrPath = str | os.PathLike[str]
 
@@ -67,31 +61,6 @@ def probe(source: StrPath, input: InputOptions = InputOptions()) -> SourceInfo:
     Raises SourceNotFoundError, SourceError, OptionError.
     """
     return _probe(os.fspath(source), input)
-
-
-def survey_fields(source: StrPath, input: InputOptions = InputOptions()) -> FieldSurvey | None:
-    """Look at a few stretches of a film and tell progressive, interlaced and telecined apart.
-
-    None for pictures and sequences of them, which hold no fields. Raises as `probe`.
-    """
-    from restore.stages.deinterlace.survey import LENGTH, STRETCHES, survey
-
-    info = _probe(os.fspath(source), input)
-    if info.kind != "film":
-        return None
-    length = info.duration or Fraction(0)
-    frames = int(length * info.format.frame_rate)
-    places = STRETCHES if frames > 4 * STRETCHES * LENGTH else 1
-    stretches: list[list[Frame]] = []
-    with open_source(os.fspath(source), input) as opened:
-        assert isinstance(opened, VideoSource)
-        for place in range(places):
-            # Not its very beginning, which is black, and at the end nothing is left to look at.
-            start = info.start + length * Fraction(2 * place + 1, 2 * places)
-            found = opened.near(round(start / info.format.time_base)) if places > 1 else opened.frames()
-            with closing(found) as stream:
-                stretches.append(list(islice(stream, LENGTH if places > 1 else STRETCHES * LENGTH)))
-    return survey(stretches, info.format, info.field_order)
 
 
 def prepare_run(
@@ -181,51 +150,6 @@ def run_prepared(
     return Runner(setup, engine or InlineEngine(), on_progress, cancelled).run()
 
 
-@dataclass(frozen=True)
-class PreviewResult:
-    """What a preview wrote."""
-
-    film: Path
-    """Pairs of source and result, side by side."""
-    sheet: Path
-    """A still of each moment."""
-    moments: tuple[Moment, ...]
-
-
-def preview(
-    setup: Setup,
-    *,
-    seconds: float = 2.0,
-    moments: int = 4,
-    on_progress: OnProgress | None = None,
-    cancel: Event | Callable[[], bool] | None = None,
-) -> PreviewResult:
-    """Render the worst moments of a film that `prepare_run` checked, side by side with the source.
-
-    Written beside the output: ``OUTPUT.preview.mp4`` and ``OUTPUT.preview.png``, replaced if there. Pixels are those
-    of the full run; what it can use of them is kept in its job folder.
-
-    Args:
-        setup: from `prepare_run`.
-        seconds: length of each moment.
-        moments: how many.
-        on_progress, cancel: as in `run`.
-
-    Raises RestoreError.
-    """
-    from restore.pipeline.preview import Previewer
-    from restore.report.pairs import Pairs
-
-    cancelled = cancel.is_set if isinstance(cancel, Event) else cancel or (lambda: False)
-    previewer = Previewer(setup, InlineEngine(), on_progress, cancelled, moments=moments, seconds=seconds)
-    # A pattern's %06d has no place in the name of one film.
-    stem = re.sub(r"%0?\d*d", "", setup.request.output.stem).rstrip("_-. ") or "film"
-    film, sheet = (setup.request.output.with_name(f"{stem}.preview{suffix}") for suffix in (".mp4", ".png"))
-    with Pairs(film, sheet, setup.info.format, setup.output.format, setup.transfer) as pairs:
-        found = previewer.preview(pairs.show)
-    return PreviewResult(film, sheet, tuple(found))
-
-
 def shots(
     source: StrPath,
     work_dir: StrPath | None = None,
@@ -255,28 +179,26 @@ def shots(
     return [_listed(shot, index) for shot in found]
 
 
-def report(job: StrPath) -> Path:
-    """Write the report of a job folder, ``report.html`` in it; returns its path.
+def export_keyframes(
+    source: StrPath, folder: StrPath, input: InputOptions = InputOptions(), on_progress: OnProgress | None = None
+) -> list[Path]:
+    """Write the frames of a film that are worth colouring by hand, one or more a shot, as PNG pictures.
 
-    Raises SourceNotFoundError or PlanError for what is no job folder.
+    Their names end in the number of their frame, so that `colorize` finds them again when they are handed back as its
+    ``references``. Pictures that are there already are left alone: somebody may have painted them.
+
+    Returns the pictures of all frames chosen. Raises SourceNotFoundError, SourceError, OutputError.
     """
-    from restore.report.job_report import read_manifest, write_job_report
-    from restore.steps import steps_of
+    from restore.stages.colorize.keyframes import export
 
-    folder = Path(job)
-    with disk_errors(folder):
-        return write_job_report(folder, steps_of(folder, read_manifest(folder)["recipe"]))
-
-
-def compare(first: StrPath, second: StrPath, page: StrPath, truth: StrPath | None = None) -> Path:
-    """Write a page that compares two films, moment by moment. Raises SourceNotFoundError, SourceError, OutputError."""
-    from restore.report.compare import compare as compared
-    from restore.report.page import write_page
-
-    path = Path(page)
-    with disk_errors(path):
-        write_page(compared(os.fspath(first), os.fspath(second), None if truth is None else os.fspath(truth)), path)
-    return path
+    place = Path(folder)
+    found = shots(source, None, input, on_progress)
+    with disk_errors(place), open_source(os.fspath(source), input) as opened:
+        place.mkdir(parents=True, exist_ok=True)
+        meter = Meter("analyse", found[-1].end_frame, on_progress)
+        written = export(opened, [Shot(s.number, s.start_frame, s.end_frame) for s in found], place, meter.add)
+        meter.finish()
+    return written
 
 
 def _listed(shot: Shot, index: FrameIndex) -> ListedShot:
@@ -370,8 +292,8 @@ __all__ = [
     "ListedShot",
     "apply",
     "default_folder",
+    "export_keyframes",
     "prepare_run",
-    "preview",
     "probe",
     "run",
     "run_prepared",

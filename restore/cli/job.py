@@ -6,7 +6,7 @@ import json
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -20,7 +20,7 @@ from restore.media.options import InputOptions, OutputOptions
 from restore.recipe import Recipe
 
 if TYPE_CHECKING:
-    from restore.api import PreviewResult
+    from restore.examine import PreviewResult
     from restore.media.probe import SourceInfo
     from restore.pipeline.progress import Progress
     from restore.pipeline.render import Engine
@@ -56,11 +56,11 @@ def job_options() -> list[click.Option]:
     ]  # fmt: skip
 
 
-def arguments() -> list[click.Parameter]:
-    """SOURCE and OUTPUT."""
+def arguments(optional_output: bool = False) -> list[click.Parameter]:
+    """SOURCE and OUTPUT; the latter may be left out where something else can be asked for."""
     return [
         click.Argument(["source"], type=str),
-        click.Argument(["output"], type=click.Path(path_type=Path)),
+        click.Argument(["output"], type=click.Path(path_type=Path), required=not optional_output),
     ]
 
 
@@ -93,7 +93,7 @@ def run_job(source: str, output: Path, recipe: Recipe, values: dict[str, Any]) -
 
 def preview_job(source: str, output: Path, recipe: Recipe, values: dict[str, Any]) -> int:
     """Prepare, and render the worst moments alone, beside their source. Returns the exit status."""
-    from restore import api
+    from restore import examine
     from restore.pipeline.sound_runner import SoundSetup
 
     voice, setup = _prepared(source, output, recipe, values)
@@ -102,16 +102,16 @@ def preview_job(source: str, output: Path, recipe: Recipe, values: dict[str, Any
     if values["dry_run"]:
         return 0
     with stopping() as stop, voice.progress() as report:
-        result = api.preview(setup, on_progress=report, cancel=stop)
+        result = examine.preview(setup, on_progress=report, cancel=stop)
     voice.preview(result)
     return 0
 
 
-def _prepared(source: str, output: Path, recipe: Recipe, values: dict[str, Any]) -> tuple[_Voice, Setup | SoundSetup]:
+def _prepared(source: str, output: Path, recipe: Recipe, values: dict[str, Any]) -> tuple[Voice, Setup | SoundSetup]:
     """Check everything, and say what will be done."""
     from restore import api
 
-    voice = _Voice(values["as_json"], values["quiet"])
+    voice = Voice(values["as_json"], values["quiet"])
     setup = api.prepare_run(
         source, output, recipe, start=values["start"], end=values["end"], work_dir=values["work_dir"],
         overwrite=values["overwrite"], device=values["device"], precision=values["precision"], batch=values["batch"],
@@ -160,7 +160,7 @@ def stopping() -> Iterator[threading.Event]:
             signal.signal(number, handler)
 
 
-class _Voice:
+class Voice:
     """Tells people, or programs, what happens."""
 
     def __init__(self, as_json: bool, quiet: bool) -> None:
@@ -204,6 +204,13 @@ class _Voice:
             return
         with _rich_progress() as report:
             yield report
+
+    def exported(self, pictures: Sequence[Path], folder: Path) -> None:
+        """Which pictures were written."""
+        if self.as_json:
+            self._event("exported", pictures=[str(path) for path in pictures])
+            return
+        self._line(f"{folder}: {len(pictures)} frames to paint; hand them back with --references {folder}", fg="green")
 
     def result(self, result: JobResult) -> None:
         """How it went, and what was damaged."""
@@ -259,10 +266,10 @@ class _Voice:
 
     def report(self, folder: Path) -> None:
         """Write the job's report. The film is made: what goes wrong here is told, and no more."""
-        from restore import api
+        from restore import pages
 
         try:
-            path = api.report(folder)
+            path = pages.report(folder)
         except (RestoreError, OSError) as error:
             self._line(f"  note: no report: {error}", fg="yellow")
             return

@@ -11,7 +11,6 @@ from restore.pipeline.chain import Chain
 from restore.pipeline.contract import Analyzer, Stage
 from restore.pipeline.index import FrameIndex
 from restore.pipeline.plan import Edits, Plan, edited_values
-from restore.pipeline.progress import Meter
 from restore.pipeline.segments import digest
 
 
@@ -34,8 +33,11 @@ class Analysis:
         self.plan, self.edits, self.index = plan, edits, index
         self.chain, self.read = chain, read
         self._opened: dict[int, Analyzer | None] = {}
-        self._facts = [
-            [facts, list(s.window())] for s, facts in zip(chain.stages, stage_facts(chain.stages), strict=True)
+        self._ready: set[int] = set()
+        facts = stage_facts(chain.stages)
+        self._facts: list[list[Any]] = [[f, list(s.window())] for s, f in zip(chain.stages, facts, strict=True)]
+        self._analysed = [
+            [{**f[0], "options": s.analysed()}, f[1]] for s, f in zip(chain.stages, self._facts, strict=True)
         ]
 
     def values(self, shot: Shot) -> list[dict[str, Any]]:
@@ -60,12 +62,17 @@ class Analysis:
 
     def _signature(self, place: int, shot: Shot, values: Sequence[dict[str, Any]]) -> str:
         """What the findings of one analyzer depend on: its stage, and all that shapes what reaches it."""
-        known = {
-            "stages": self._facts[: place + 1], "values": list(values[:place]),
+        known: dict[str, Any] = {
+            "stages": [*self._facts[:place], self._analysed[place]], "values": list(values[:place]),
             "transfer": self.chain.converter.transfer,
         }  # fmt: skip
-        studied = self._studied(place, shot)
-        return digest({**known, "studied": studied} if studied else known)
+        stage = self.chain.stages[place]
+        for name, more in (
+            ("studied", self._studied(place, shot)), ("concerns", stage.concerns(shot, self.index)),
+        ):  # fmt: skip
+            if more:
+                known[name] = more
+        return digest(known)
 
     def pending(self, shots: Iterable[Shot]) -> list[Shot]:
         """Those of the shots that have something left to find out."""
@@ -92,28 +99,25 @@ class Analysis:
             self._opened[place] = analyzer
         return self._opened[place]
 
-    def run(self, shots: Sequence[Shot], meter: Meter, check: Callable[[], None]) -> None:
-        """Analyse what is stale, shot by shot; each is written down before the next begins."""
-        ready: set[int] = set()
-        for shot in shots:
-            while (place := self._stale(shot)) is not None:
-                analyzer = self._analyzer(place)
-                assert analyzer is not None
-                if place not in ready:
-                    analyzer.open(self.chain.device)
-                    ready.add(place)
-                found = self.plan.load_shot(shot)
-                values = self.values(shot)
-                analyzer.heed(self._studied(place, shot))
-                result = self.chain.findings(analyzer, place, self.read, shot, values, check)
-                key = stage_key(place, self.chain.stages[place].name)
-                entry = {"by": self._signature(place, shot, values), "values": result}
-                beside = self.plan.shot_path(shot).with_suffix(f".{key}.npz")
-                if save_arrays(beside, _checked(analyzer.arrays(), check)):
-                    entry["arrays"] = beside.name
-                found["stages"][key] = entry
-                self.plan.save_shot(shot, found)
-            meter.add(len(shot))
+    def run(self, shot: Shot, check: Callable[[], None]) -> None:
+        """Find out what is stale of a shot; each stage's findings are written down before the next one's begin."""
+        while (place := self._stale(shot)) is not None:
+            analyzer = self._analyzer(place)
+            assert analyzer is not None
+            if place not in self._ready:
+                analyzer.open(self.chain.device)
+                self._ready.add(place)
+            found = self.plan.load_shot(shot)
+            values = self.values(shot)
+            analyzer.heed(self._studied(place, shot))
+            result = self.chain.findings(analyzer, place, self.read, shot, values, check)
+            key = stage_key(place, self.chain.stages[place].name)
+            entry = {"by": self._signature(place, shot, values), "values": result}
+            beside = self.plan.shot_path(shot).with_suffix(f".{key}.npz")
+            if save_arrays(beside, _checked(analyzer.arrays(), check)):
+                entry["arrays"] = beside.name
+            found["stages"][key] = entry
+            self.plan.save_shot(shot, found)
 
 
 def _checked(arrays: Iterable[tuple[str, Any]], check: Callable[[], None]) -> Iterator[tuple[str, Any]]:

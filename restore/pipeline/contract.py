@@ -170,6 +170,15 @@ class Stage(ABC, Generic[Options]):
         """The options that can change pixels, as JSON values."""
         return self.options.effective()
 
+    def analysed(self) -> dict[str, Any]:
+        """The options that can change what the analyzer finds; by default all that count."""
+        return self.effective()
+
+    def concerns(self, shot: Shot, index: FrameIndex) -> dict[str, Any]:
+        """What the analyzer's findings of one shot depend on beyond `analysed`, as JSON values: what a person handed in
+        for some shots has only those analysed again."""
+        return {}
+
     def told(self, found: Values) -> dict[str, Any]:
         """What rendering is told of a shot: what the analyzer found, and over it what the person's options say."""
         named = self.editable & type(self.options).model_fields.keys()

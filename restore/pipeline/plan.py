@@ -72,6 +72,16 @@ class Change(BaseModel):
     note: str = ""
 
 
+class Reviewed(BaseModel):
+    """What a person said of a stretch of time; changes no pixel."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+    start: Time = Field(alias="from")
+    end: Time = Field(alias="to")
+    verdict: Literal["accept", "reject", ""] = ""
+    comment: str = ""
+
+
 class Edits(BaseModel):
     """The whole of ``edits.json``."""
 
@@ -79,6 +89,11 @@ class Edits(BaseModel):
     version: Literal[1] = 1
     cuts: Cuts = Cuts()
     changes: tuple[Change, ...] = ()
+    reviews: tuple[Reviewed, ...] = ()
+
+    def save(self, path: Path) -> None:
+        """Write the file, whole or not at all."""
+        write_json(path, self.model_dump(mode="json", by_alias=True))
 
     @classmethod
     def load(cls, path: Path) -> Edits:

@@ -21,8 +21,7 @@ from restore.media.mux import MuxPlan, join
 from restore.media.open import open_source
 from restore.media.picture_output import PictureOutput
 from restore.media.verify import verify
-from restore.pipeline.analyse import Analysis, stage_facts
-from restore.pipeline.chain import Chain
+from restore.pipeline.analyse import stage_facts
 from restore.pipeline.contract import Timeline
 from restore.pipeline.index import DamagedRange, FrameIndex
 from restore.pipeline.job import Job, disk_errors
@@ -36,6 +35,7 @@ from restore.pipeline.render import Engine, RenderTask, Work
 from restore.pipeline.segments import Segment, clip_segments, cut_segments, digest
 from restore.pipeline.setup import Setup, check_existing, check_space
 from restore.pipeline.sound_job import SoundJob
+from restore.pipeline.study import Analyst, Study
 from restore.pipeline.timeline import cuts_of, index_of, load_timeline, save_timeline, split_stages
 
 
@@ -212,22 +212,14 @@ class Runner:
     def _analyse(
         self, job: Job, task: RenderTask, edits: Edits, shots: Sequence[Shot]
     ) -> dict[int, tuple[dict[str, Any], ...]]:
-        source = task.open_source()
-        stages = task.picture_stages
-        chain = Chain(stages, source.format, task.target, task.device, task.transfer, 1)
-        reader = FrameReader(source, task.index, sum(sum(stage.window()) for stage in stages))
-        analysis = Analysis(job.plan, edits, task.index, chain, reader.read)
-        try:
-            pending = analysis.pending(shots)
+        with Analyst(task, job.folder, edits) as analyst:
+            pending = analyst.pending(shots)
             if pending:
                 meter = Meter("analyse", sum(len(shot) for shot in pending), self.on_progress)
-                with chain:
-                    analysis.run(pending, meter, self.check)
+                studies = [Study(shot, job.folder, edits) for shot in pending]
+                self.engine.analyse(task, studies, meter.add, self.check)
                 meter.finish()
-        finally:
-            reader.close()
-            source.close()
-        return {shot.number: tuple(analysis.values(shot)) for shot in shots}
+            return {shot.number: analyst.values(shot) for shot in shots}
 
     @staticmethod
     def _times(index: FrameIndex, first: int, stop: int) -> tuple[Fraction, Fraction]:

@@ -3,8 +3,8 @@
 Luma stays the source's to the bit, so colour enters as Cb and Cr of the source's own matrix. Those two numbers do not
 mean a colour by themselves: with another Y' the same Cb and Cr are another hue and another saturation. And a colour of
 the same CIE lightness as a grey has another luma than it, since luma is a weighted sum of *gamma-encoded* values. So
-a*, b* are not converted at the grey's lightness; the colour sought is the one that has the a*, b* named **and** the luma
-there is. Its Cb and Cr, added to Y', then give that very colour.
+a*, b* are not converted at the grey's lightness; the colour sought is the one that has the a*, b* named **and** the
+luma there is. Its Cb and Cr, added to Y', then give that very colour.
 """
 
 from __future__ import annotations
@@ -64,8 +64,8 @@ def ab_of(rgb: torch.Tensor) -> torch.Tensor:
 def of_paint(luma: torch.Tensor, color: tuple[float, float, float], weights: tuple[float, float]) -> torch.Tensor:
     """Cb and Cr, (N, 2, H, W), of one paint, R'G'B' `color`, under the light that gives each place its luma.
 
-    In shadow a paint keeps its chromaticity, so a*, b* fall with lightness; in light they rise a little at most: what is
-    brighter than the colour named is a highlight.
+    In shadow a paint keeps its chromaticity, so a*, b* fall with lightness; in light they rise a little at most: what
+    is brighter than the colour named is a highlight.
     """
     light, a, b = rgb_to_lab(torch.tensor(color).reshape(1, 3, 1, 1).to(luma))[0, :, 0, 0]
     share = (lightness_of(luma) / light.clamp_min(1)).clamp(0, 1.15).unsqueeze(1)
