@@ -34,13 +34,12 @@ ALLOWED = {
     "report": {"errors", "frames", "times", "media", "pipeline", "analysis"},
     "recipe": {"errors", "media", "pipeline", "stages", "voice"},
     "presets": {"errors", "recipe", "stages"},
-    "steps": {"pipeline", "recipe", "stages", "voice", "report"},
     "engines": {"errors", "frames", "pipeline"},
     # The front doors.
     "api": {"errors", "frames", "times", "media", "pipeline", "engines", "recipe", "presets", "stages", "voice", "zoo",
             "report", "provenance"},
     "examine": {"errors", "frames", "media", "pipeline", "engines", "recipe", "stages", "report"},
-    "pages": {"errors", "pipeline", "recipe", "stages", "report", "steps"},
+    "pages": {"errors", "pipeline", "recipe", "stages", "voice", "report"},
     # Many jobs.
     "archive": {"errors", "times", "media", "pipeline", "recipe", "api", "pages"},
     "cli": {"errors", "times", "api", "examine", "pages", "recipe", "presets", "stages", "voice", "pipeline", "media",
