@@ -16,15 +16,30 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from restore import zoo
     from restore.api import apply, prepare_run, probe, run, shots
+    from restore.examine import plot, preview, survey_fields
     from restore.presets import preset
     from restore.recipe import Recipe
 
-__all__ = ["Recipe", "__version__", "apply", "prepare_run", "preset", "probe", "run", "shots", "zoo"]
+__all__ = [
+    "Recipe",
+    "__version__",
+    "apply",
+    "plot",
+    "prepare_run",
+    "preset",
+    "preview",
+    "probe",
+    "run",
+    "shots",
+    "survey_fields",
+    "zoo",
+]
 
 _HOMES = {
     "Recipe": "restore.recipe",
     "preset": "restore.presets",
     **dict.fromkeys(("apply", "prepare_run", "probe", "run", "shots"), "restore.api"),
+    **dict.fromkeys(("plot", "preview", "survey_fields"), "restore.examine"),
 }
 
 

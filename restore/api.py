@@ -16,7 +16,7 @@ import torch
 
 from restore.engines.inline import InlineEngine
 from restore.errors import OptionError
-from restore.frames import ColorInfo, Frame, FrameBatch, PixelFormat, Shot, VideoFormat
+from restore.frames import ColorInfo, Frame, PixelFormat, Shot, VideoFormat
 from restore.media.open import identity, open_source
 from restore.media.open import probe as _probe
 from restore.media.options import InputOptions
@@ -26,6 +26,7 @@ from restore.media.sequence import is_sequence
 from restore.pipeline.chain import Chain
 from restore.pipeline.contract import Device
 from restore.pipeline.device import choose_device
+from restore.pipeline.index import FrameIndex
 from restore.pipeline.job import Job, default_folder, disk_errors
 from restore.pipeline.listing import list_frames
 from restore.pipeline.plan import Edits
@@ -38,7 +39,6 @@ from restore.stages import build_stage
 from restore.voice import SOUND
 
 if TYPE_CHECKING:
-    from restore.pipeline.index import FrameIndex
     from restore.pipeline.render import Engine
 
 StrPath = str | os.PathLike[str]
@@ -169,8 +169,6 @@ def shots(
             job.adopt(found_identity, overwrite=False)
             job.update_manifest(source={"path": str(Path(source).absolute()), "identity": found_identity})
             if job.plan.frames_path.exists() and job.plan.shots_path.exists():
-                from restore.pipeline.index import FrameIndex
-
                 index = FrameIndex.load(job.plan.frames_path)
             else:
                 with open_source(os.fspath(source), input) as opened:
@@ -179,6 +177,28 @@ def shots(
                     meter.finish()
             found = job.plan.shots(job.plan.cuts(), index, Edits.load(job.plan.edits_path))
     return [_listed(shot, index) for shot in found]
+
+
+def export_keyframes(
+    source: StrPath, folder: StrPath, input: InputOptions = InputOptions(), on_progress: OnProgress | None = None
+) -> list[Path]:
+    """Write the frames of a film that are worth colouring by hand, one or more a shot, as PNG pictures.
+
+    Their names end in the number of their frame, so that `colorize` finds them again when they are handed back as its
+    ``references``. Pictures that are there already are left alone: somebody may have painted them.
+
+    Returns the pictures of all frames chosen. Raises SourceNotFoundError, SourceError, OutputError.
+    """
+    from restore.stages.colorize.keyframes import export
+
+    place = Path(folder)
+    found = shots(source, None, input, on_progress)
+    with disk_errors(place), open_source(os.fspath(source), input) as opened:
+        place.mkdir(parents=True, exist_ok=True)
+        meter = Meter("analyse", found[-1].end_frame, on_progress)
+        written = export(opened, [Shot(s.number, s.start_frame, s.end_frame) for s in found], place, meter.add)
+        meter.finish()
+    return written
 
 
 def _listed(shot: Shot, index: FrameIndex) -> ListedShot:
@@ -239,13 +259,11 @@ def _findings(chain: Chain, shot: Shot, read: Callable[[range], list[Frame]]) ->
     analyzer = stage.analyzer()
     if analyzer is None:
         return {}
+    times = np.arange(len(shot))
+    analyzer.film(FrameIndex(times, times < 0, times == 0, Fraction(1, 25), Fraction(25), 1))
     analyzer.open(chain.device)
-    analyzer.begin(shot, chain.formats[0])
-    for number in analyzer.wanted(shot):
-        for picture in chain.pictures(read, shot, range(number, number + 1), [{}], upto=0):
-            pixels = chain.converter.pixels([picture], stage.domain)
-            analyzer.add(FrameBatch(pixels, (number,), slice(0, 1), (True,), 0, chain.formats[0]))
-    return analyzer.finish()
+    found, arrays = chain.findings(analyzer, 0, read, shot, []), dict(analyzer.arrays())
+    return {**found, "arrays": arrays} if arrays else found
 
 
 def _as_pixels(frames: npt.NDArray[Any] | torch.Tensor) -> tuple[torch.Tensor, Callable[[torch.Tensor], Any]]:
@@ -269,4 +287,15 @@ def _as_pixels(frames: npt.NDArray[Any] | torch.Tensor) -> tuple[torch.Tensor, C
     return torch.from_numpy(array.astype(np.float32)).permute(0, 3, 1, 2).div(peak), back
 
 
-__all__ = ["JobResult", "ListedShot", "apply", "default_folder", "prepare_run", "probe", "run", "run_prepared", "shots"]
+__all__ = [
+    "JobResult",
+    "ListedShot",
+    "apply",
+    "default_folder",
+    "export_keyframes",
+    "prepare_run",
+    "probe",
+    "run",
+    "run_prepared",
+    "shots",
+]

@@ -162,7 +162,7 @@ class FrameBatch:
     format: VideoFormat
     planes: tuple[torch.Tensor, ...] = ()
     """In the domain ``planes``: every plane at its own size, (N, h, w) float32 nominal values: Y U V, gray, or R G B
-    (as `format.pixel` says), and alpha last where there is one."""
+    (as `format.pixel` says), and alpha last where there is one. In the domain ``chroma``: luma alone, (N, H, W)."""
 
     def __len__(self) -> int:
         return int(self.core.stop - self.core.start)

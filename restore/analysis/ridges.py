@@ -76,15 +76,28 @@ def best_path(rows: Plane, step: int = 1) -> tuple[Floats, npt.NDArray[np.intp]]
 
     A path moves by at most `step` columns from strip to strip (Viterbi).
     """
+    total, way = _paths(rows, step, restart=False)
+    return total[-1], way
+
+
+def _paths(rows: Plane, step: int, restart: bool) -> tuple[Floats, npt.NDArray[np.intp]]:
+    """The best sums that end in each place, (strips, W), and the ways to the last strip, or back from every place."""
     count, width = rows.shape
-    total = rows[0].astype(np.float64)
+    total = np.empty((count, width))
+    total[0] = rows[0]
     back = np.zeros((count, width), np.intp)
     for row in range(1, count):
-        padded = np.pad(total, step, constant_values=-np.inf)
+        padded = np.pad(total[row - 1], step, constant_values=-np.inf)
         options = np.stack([padded[k : k + width] - 0.02 * abs(k - step) for k in range(2 * step + 1)])
         choice = options.argmax(0)
+        best = options[choice, np.arange(width)]
         back[row] = np.arange(width) + choice - step
-        total = options[choice, np.arange(width)] + rows[row]
+        if restart:
+            back[row] = np.where(best > 0, back[row], -1)
+            best = np.maximum(best, 0)
+        total[row] = best + rows[row]
+    if restart:
+        return total, back
     way = np.empty((count, width), np.intp)
     way[-1] = np.arange(width)
     for row in range(count - 1, 0, -1):
@@ -92,7 +105,7 @@ def best_path(rows: Plane, step: int = 1) -> tuple[Floats, npt.NDArray[np.intp]]
     return total, way
 
 
-def _precise(rows: Plane, columns: npt.NDArray[np.intp]) -> Floats:
+def precise(rows: Plane, columns: npt.NDArray[np.intp]) -> Floats:
     """Columns of peaks to a fraction of a pixel: the centre of gravity of three."""
     width = rows.shape[1]
     strip = np.arange(len(columns))
@@ -100,30 +113,50 @@ def _precise(rows: Plane, columns: npt.NDArray[np.intp]) -> Floats:
     return np.asarray(columns + (around[2] - around[0]) / np.maximum(around.sum(0), 1e-9))
 
 
-def ridges(luma: Plane, count: int = 16, share: float = 0.5, most: int = 24) -> list[Ridge]:
-    """Thin lines that show in at least `share` of `count` strips, the plainest first; without a line's own rims."""
+def ridges(luma: Plane, count: int = 16, least: float = 3.0, most: int = 24) -> list[Ridge]:
+    """Thin lines in `count` strips, the plainest first; without a line's own rims.
+
+    A line may begin and end anywhere. Each strip in which it is plain counts some 0.7 for it, each in which it is not
+    about 0.4 against it, and it needs `least`.
+    """
     found: list[tuple[float, Ridge]] = []
+    apart = 2 * reach(luma.shape[0])
+    strip = np.arange(count)
     for sign in (1, -1):
         rows = strips(response(luma, sign), count)
         certain = np.minimum(significance(rows), 1.5)
-        total, way = best_path(np.where(certain >= 1, certain, certain * 0.3))
-        apart = 2 * reach(luma.shape[0])
+        score = np.where(certain >= 1, certain, certain * 0.3) - 0.45
+        total, back = _paths(score, 1, restart=True)
         for _ in range(most):
-            end = int(total.argmax())
-            columns = way[:, end]
-            present = certain[np.arange(count), columns] >= 1
-            if present.mean() < share:
+            last, column = np.unravel_index(int(total.argmax()), total.shape)
+            sum_ = float(total[last, column])
+            if sum_ < least:
                 break
-            x = _precise(rows, columns)
-            strip = np.arange(count)
+            way = np.full(count, column, np.intp)
+            first = int(last)
+            while first > 0 and back[first, way[first]] >= 0:
+                way[first - 1] = back[first, way[first]]
+                first -= 1
+            way[:first] = way[first]
+            present = (certain[strip, way] >= 1) & (strip >= first) & (strip <= last)
+            x = precise(rows, way)
             x = np.interp(strip, strip[present], x[present])
-            found.append((float(total[end]), Ridge(x, present, sign)))
-            total[(np.abs(way - columns[:, None]) < apart).any(0)] = -np.inf
-            if not np.isfinite(total).any():
-                break
+            found.append((sum_, Ridge(x, present, sign)))
+            # Nothing that ends near this line, on any height, is another.
+            taken = np.abs(np.arange(luma.shape[1]) - way[:, None]) < apart
+            taken[:first] = taken[int(last) + 1 :] = False
+            total[taken] = -np.inf
     found.sort(key=lambda pair: -pair[0])
     plain: list[Ridge] = []
     for _, ridge in found:
-        if all(np.median(np.abs(ridge.x - other.x)) >= 2 * reach(luma.shape[0]) for other in plain):
+        if all(_distance(ridge, other) >= 2 * reach(luma.shape[0]) for other in plain):
             plain.append(ridge)
     return plain[:most]
+
+
+def _distance(one: Ridge, other: Ridge) -> float:
+    """Pixels between two lines, where both show or would."""
+    both = one.present & other.present
+    if not both.any():
+        return np.inf
+    return float(np.median(np.abs(one.x - other.x)[both]))

@@ -52,6 +52,9 @@ class BatchOptions:
     verify: bool = False
     limit: int | None = None
     max_hours: float | None = None
+    report: bool = True
+    fixity: bool = False
+    """Write checksums beside the outputs."""
     keep_free: int = 1 << 30
     """Bytes that must be free on the output's disk before a reel is begun."""
 
@@ -229,16 +232,14 @@ class Batch:
             return
         before = self.ledger.outcomes.get(reel.source)
         ours = before is not None and before.output == str(reel.output)
-        work_dir = self.options.work_dir
-        if work_dir is not None:
-            work_dir = work_dir / reel.output.relative_to(out).parent / f"{reel.output.name}.restore"
+        work_dir = None if self.options.work_dir is None else job_folder(reel.output, out, self.options.work_dir)
         child = next((child for child in self._children if child.reel is None), None) or self._start()
         child.reel, child.recipe, child.key = reel, recipe, key
         self._begun += 1
         self.watcher.started(reel)
         task = Task(
             reel.source, reel.output, recipe.as_dict(), work_dir, self.options.overwrite or ours, child.device,
-            self.options.precision,
+            self.options.precision, self.options.report, self.options.fixity,
         )  # fmt: skip
         with contextlib.suppress(OSError):  # it died just now: its sentinel says so next time
             child.pipe.send(task)
@@ -329,6 +330,13 @@ class Batch:
                 child.process.kill()
                 child.process.join()
         self._children.clear()
+
+
+def job_folder(output: Path, out: Path, work_dir: Path | None) -> Path:
+    """The job folder of an output below `out`: beside it, or at the same place below `work_dir`."""
+    if work_dir is None:
+        return output.with_name(f"{output.name}.restore")
+    return work_dir / output.relative_to(out).parent / f"{output.name}.restore"
 
 
 def _key(reel: Reel, recipe: Recipe) -> str:

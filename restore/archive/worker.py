@@ -6,6 +6,7 @@ It ends at once when its parent is gone: the job folder keeps what was done.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import queue
 import signal
@@ -37,6 +38,8 @@ class Task:
     overwrite: bool
     device: str
     precision: str
+    report: bool = True
+    fixity: bool = False
 
 
 def serve(pipe: Connection, threads: int) -> None:
@@ -90,7 +93,7 @@ def _carry_out(task: Task, pipe: Connection, stop: threading.Event) -> tuple[str
 
 
 def _restore(task: Task, facts: FileFacts, pipe: Connection, stop: threading.Event) -> dict[str, Any]:
-    from restore import api
+    from restore import api, pages
 
     task.output.parent.mkdir(parents=True, exist_ok=True)
     if task.work_dir is not None:
@@ -103,6 +106,13 @@ def _restore(task: Task, facts: FileFacts, pipe: Connection, stop: threading.Eve
     )  # fmt: skip
     if not FileFacts.of(task.source).same_stat(facts):
         raise SourceError(f"{task.source}: changed while it was being restored; run the same command again")
+    if task.report:
+        with contextlib.suppress(RestoreError, OSError):  # the film is made; a report can be written later
+            pages.report(result.folder)
+    if task.fixity and task.output.is_file():
+        from restore.archive.fixity import write_sidecars
+
+        write_sidecars(task.output)
     made = None
     if task.output.is_file():
         made = FileFacts.of(str(task.output))

@@ -19,7 +19,7 @@ from restore.errors import CancelledError, DiskFullError, OptionError
 from restore.recipe import Recipe
 
 if TYPE_CHECKING:
-    from restore.archive.batch import Batch, Summary
+    from restore.archive.batch import Batch, BatchOptions, Summary
     from restore.archive.ledger import Outcome
     from restore.archive.reels import Reel
     from restore.pipeline.progress import Progress
@@ -72,6 +72,8 @@ def _batch(sources: str, output: Path, **values: Any) -> int:
         verify=values["verify"],
         limit=values["limit"],
         max_hours=values["max_hours"],
+        report=not values["no_report"],
+        fixity=values["fixity"],
         keep_free=_bytes(values["keep_free"]),
     )
     base = _recipe(values["recipe"]) if values["recipe"] is not None else None
@@ -89,7 +91,36 @@ def _batch(sources: str, output: Path, **values: Any) -> int:
             summary = _go(batch, find, reels, output, values["watch"], stop, teller)
         finally:
             batch.close()
+            if options.report:
+                _write_index(output, batch, options)
     return summary.exit_code
+
+
+def _write_index(out: Path, batch: Batch, options: BatchOptions) -> None:
+    """The batch's page and table, of every reel it ever did."""
+    from restore.archive.batch import job_folder
+    from restore.report.batch_index import Row, write_index
+
+    rows = []
+    for outcome in batch.ledger.outcomes.values():
+        job = job_folder(Path(outcome.output), out, options.work_dir)
+        report = job / "report.html"
+        rows.append(
+            Row(
+                outcome.source,
+                outcome.output,
+                outcome.state,
+                outcome.frames,
+                outcome.seconds,
+                outcome.damaged,
+                outcome.finished,
+                outcome.error,
+                report if report.exists() else None,
+                job / "poster.jpg",
+            )
+        )
+    if rows:
+        write_index(out, rows)
 
 
 def _preview(reels: list[Reel], teller: _Teller) -> int:
@@ -298,6 +329,8 @@ batch = GroupedCommand(
                          show_default=True, help="What convolutions compute in."),
             click.Option(["--work-dir"], type=click.Path(path_type=Path), help="Job folders go below it. [default: "
                          "beside the outputs]"),
+            click.Option(["--fixity"], is_flag=True, help="Write checksums beside each output: .sha256, .framemd5."),
+            click.Option(["--no-report"], is_flag=True, help="Write no reports: no report.html, no index page."),
             click.Option(["--dry-run"], is_flag=True, help="Say what would become what, and stop."),
             click.Option(["--json", "as_json"], is_flag=True, help="Say everything as JSON, a line an event."),
             click.Option(["--quiet", "-q"], is_flag=True, help="Say nothing but errors."),

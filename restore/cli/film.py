@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from restore.cli.job import arguments, io_groups, run_job
+import click
+
+from restore.cli.job import arguments, io_groups, preview_job, run_job
 from restore.cli.options import GroupedCommand
 from restore.cli.preset import preset_options, preset_recipe, write_recipe
 
@@ -20,6 +22,7 @@ again as you like.
 \b
 Examples:
   restore film reel.mp4 reel_restored.mp4
+  restore film reel.mp4 reel_restored.mp4 --preview
   restore film reel.mkv reel_clean.mkv --no-upscale --strength 0.7
   restore film reel.mkv reel_hd.mkv --height 1080 --skip stabilize --set dedust.sensitivity=0.7
   restore film reel.mp4 reel_restored.mp4 --write-recipe film.toml
@@ -33,13 +36,21 @@ def _film(source: str, output: Path, **values: Any) -> int:
     if write_to is not None:
         write_recipe("film", recipe, write_to, values["overwrite"])
         return 0
-    return run_job(source, output, recipe, values)
+    wanted = values.pop("preview")
+    return (preview_job if wanted else run_job)(source, output, recipe, values)
+
+
+_PREVIEW = click.Option(
+    ["--preview"], is_flag=True,
+    help="Render only a few seconds of the worst shots, side by side with the source: OUTPUT.preview.mp4 and .png. "
+    "What the full run can use of it is kept.",
+)  # fmt: skip
 
 
 film = GroupedCommand(
     "film",
     callback=_film,
     params=arguments(),
-    groups=[("Film", preset_options("film")), *io_groups()],
+    groups=[("Film", [*preset_options("film"), _PREVIEW]), *io_groups()],
     help=_HELP,
 )

@@ -6,7 +6,7 @@ import json
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from restore.cli.options import given, options_for, validated
-from restore.errors import OptionError
+from restore.errors import OptionError, RestoreError
 from restore.media.options import InputOptions, OutputOptions
 from restore.recipe import Recipe
 
 if TYPE_CHECKING:
+    from restore.examine import PreviewResult
     from restore.media.probe import SourceInfo
     from restore.pipeline.progress import Progress
     from restore.pipeline.render import Engine
@@ -42,21 +43,24 @@ def job_options() -> list[click.Option]:
         click.Option(["--precision"], type=click.Choice(_PRECISIONS), default="auto", show_default=True,
                      help="What convolutions compute in; auto is fp32 for sources above 8 bits and masters."),
         click.Option(["--batch"], type=click.IntRange(1, 256), help="Frames a batch; found by measuring if not given."),
-        click.Option(["--engine"], type=click.Choice(["inline", "local"]),
-                     help="Who renders: this process (the default), or worker processes."),
-        click.Option(["--workers"], type=click.IntRange(1, 256), help="Worker processes; implies --engine local."),
+        click.Option(["--engine"], type=click.Choice(["inline", "local", "ray"]),
+                     help="Who renders: this process (the default), worker processes, or a Ray cluster."),
+        click.Option(["--workers"], type=click.IntRange(1, 256), help="Workers; alone it implies --engine local."),
+        click.Option(["--address"], metavar="ADDRESS", help="A Ray cluster: auto, HOST:PORT, ray://HOST:PORT; implies "
+                     "--engine ray. [default: this machine's, or one is started]"),
         click.Option(["--devices"], help="Devices of the workers, one each: cuda:0,cuda:1."),
+        click.Option(["--no-report"], is_flag=True, help="Do not write report.html into the job folder."),
         click.Option(["--dry-run"], is_flag=True, help="Check everything, say what would be done, and stop."),
         click.Option(["--json", "as_json"], is_flag=True, help="Say everything as JSON, a line an event."),
         click.Option(["--quiet", "-q"], is_flag=True, help="Say nothing but errors."),
     ]  # fmt: skip
 
 
-def arguments() -> list[click.Parameter]:
-    """SOURCE and OUTPUT."""
+def arguments(optional_output: bool = False) -> list[click.Parameter]:
+    """SOURCE and OUTPUT; the latter may be left out where something else can be asked for."""
     return [
         click.Argument(["source"], type=str),
-        click.Argument(["output"], type=click.Path(path_type=Path)),
+        click.Argument(["output"], type=click.Path(path_type=Path), required=not optional_output),
     ]
 
 
@@ -76,24 +80,59 @@ def run_job(source: str, output: Path, recipe: Recipe, values: dict[str, Any]) -
     """Prepare, run, and say how it went. Returns the exit status."""
     from restore import api
 
-    voice = _Voice(values["as_json"], values["quiet"])
-    setup = api.prepare_run(
-        source, output, recipe, start=values["start"], end=values["end"], work_dir=values["work_dir"],
-        overwrite=values["overwrite"], device=values["device"], precision=values["precision"], batch=values["batch"],
-    )  # fmt: skip
-    voice.setup(setup, dry=values["dry_run"])
+    voice, setup = _prepared(source, output, recipe, values)
     if values["dry_run"]:
         return 0
     with stopping() as stop, voice.progress() as report:
         result = api.run_prepared(setup, engine=_engine(values), on_progress=report, cancel=stop)
     voice.result(result)
+    if not values["no_report"] and not (result.unchanged and (result.folder / "report.html").exists()):
+        voice.report(result.folder)
     return _DAMAGED if result.damaged else 0
+
+
+def preview_job(source: str, output: Path, recipe: Recipe, values: dict[str, Any]) -> int:
+    """Prepare, and render the worst moments alone, beside their source. Returns the exit status."""
+    from restore import examine
+    from restore.pipeline.sound_runner import SoundSetup
+
+    voice, setup = _prepared(source, output, recipe, values)
+    if isinstance(setup, SoundSetup):
+        raise OptionError("a preview shows pictures, and only the sound is repaired; try --start and --end with a .wav")
+    if values["dry_run"]:
+        return 0
+    with stopping() as stop, voice.progress() as report:
+        result = examine.preview(setup, on_progress=report, cancel=stop)
+    voice.preview(result)
+    return 0
+
+
+def _prepared(source: str, output: Path, recipe: Recipe, values: dict[str, Any]) -> tuple[Voice, Setup | SoundSetup]:
+    """Check everything, and say what will be done."""
+    from restore import api
+
+    voice = Voice(values["as_json"], values["quiet"])
+    setup = api.prepare_run(
+        source, output, recipe, start=values["start"], end=values["end"], work_dir=values["work_dir"],
+        overwrite=values["overwrite"], device=values["device"], precision=values["precision"], batch=values["batch"],
+    )  # fmt: skip
+    voice.setup(setup, dry=values["dry_run"])
+    return voice, setup
 
 
 def _engine(values: dict[str, Any]) -> Engine | None:
     """The engine asked for; None is the default, in this process."""
     devices = [name.strip() for name in (values["devices"] or "").split(",") if name.strip()]
-    asked = values["engine"] or ("local" if values["workers"] or devices else "inline")
+    address = values["address"]
+    asked = values["engine"] or ("ray" if address else "local" if values["workers"] or devices else "inline")
+    if address and asked != "ray":
+        raise OptionError(f"--address is a Ray cluster's: leave it out, or --engine {asked}")
+    if asked == "ray":
+        if devices:
+            raise OptionError("--devices is for --engine local: Ray gives each worker its own")
+        from restore.engines.ray import RayEngine
+
+        return RayEngine(values["workers"], address)
     if asked == "inline":
         if values["workers"] or devices:
             raise OptionError("--engine inline renders in this process: leave out --workers and --devices")
@@ -121,7 +160,7 @@ def stopping() -> Iterator[threading.Event]:
             signal.signal(number, handler)
 
 
-class _Voice:
+class Voice:
     """Tells people, or programs, what happens."""
 
     def __init__(self, as_json: bool, quiet: bool) -> None:
@@ -166,6 +205,13 @@ class _Voice:
         with _rich_progress() as report:
             yield report
 
+    def exported(self, pictures: Sequence[Path], folder: Path) -> None:
+        """Which pictures were written."""
+        if self.as_json:
+            self._event("exported", pictures=[str(path) for path in pictures])
+            return
+        self._line(f"{folder}: {len(pictures)} frames to paint; hand them back with --references {folder}", fg="green")
+
     def result(self, result: JobResult) -> None:
         """How it went, and what was damaged."""
         from restore.times import format_duration, format_time
@@ -200,6 +246,37 @@ class _Voice:
             click.echo(
                 f"restore: damaged source: {format_time(found.start)} to {format_time(found.end)}: {what}", err=True
             )
+
+    def preview(self, result: PreviewResult) -> None:
+        """What was shown, and where it lies."""
+        from restore.times import format_time
+
+        moments = [
+            {"shot": m.shot.number + 1, "time": format_time(m.time), "frames": [m.start, m.end],
+             "found": {f.what: f.amount for f in m.findings}}
+            for m in result.moments
+        ]  # fmt: skip
+        if self.as_json:
+            self._event("preview", film=str(result.film), sheet=str(result.sheet), moments=moments)
+            return
+        for m in result.moments:
+            found = ", ".join(f"{f.what} {f.amount}" for f in m.findings) or "nothing found"
+            self._line(f"  {format_time(m.time)}, shot {m.shot.number + 1}: {found}")
+        self._line(f"{result.film}, {result.sheet}: source left, restored right", fg="green")
+
+    def report(self, folder: Path) -> None:
+        """Write the job's report. The film is made: what goes wrong here is told, and no more."""
+        from restore import pages
+
+        try:
+            path = pages.report(folder)
+        except (RestoreError, OSError) as error:
+            self._line(f"  note: no report: {error}", fg="yellow")
+            return
+        if self.as_json:
+            self._event("report", path=str(path))
+        else:
+            self._line(f"  report: {path}")
 
 
 def describe(setup: Setup | SoundSetup) -> dict[str, Any]:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from restore.cli.options import given, options_for, validated
 from restore.media.options import InputOptions
 from restore.times import format_time
+
+if TYPE_CHECKING:
+    from restore.stages.deinterlace.survey import FieldSurvey
 
 
 class _Reading(click.Command):
@@ -23,18 +26,24 @@ class _Reading(click.Command):
 
 @click.command(cls=_Reading, short_help="Say what a source holds, and what is assumed.")
 @click.argument("source")
+@click.option("--no-look", is_flag=True, help="Report what the container says alone; decode no frames.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def probe(source: str, as_json: bool, **values: Any) -> None:
+def probe(source: str, no_look: bool, as_json: bool, **values: Any) -> None:
     """Say what SOURCE holds: picture, colour, sound, and what is assumed where it says nothing.
+
+    Of a film, some hundred frames are decoded to see whether it is progressive, interlaced or telecined, whatever
+    its flags say.
 
     \b
     Examples:
       restore probe reel.mp4
       restore probe "scan_%06d.dpx" --fps 24 --json
     """
-    from restore import api
+    from restore import api, examine
 
-    info = api.probe(source, validated(InputOptions, given(InputOptions, values)))
+    reading = validated(InputOptions, given(InputOptions, values))
+    info = api.probe(source, reading)
+    fields = None if no_look else examine.survey_fields(source, reading)
     fmt, color = info.format, info.format.color
     facts: dict[str, Any] = {
         "source": info.path,
@@ -51,6 +60,7 @@ def probe(source: str, as_json: bool, **values: Any) -> None:
         "duration": None if info.duration is None else format_time(info.duration),
         "frames (container)": info.frame_count,
         "fields": info.field_order,
+        "fields found": None if fields is None else _fields(fields),
         "rotation": info.rotation,
         "timecode": info.timecode,
         "primaries": _tag(color.primaries, "primaries", color.assumed),
@@ -64,7 +74,9 @@ def probe(source: str, as_json: bool, **values: Any) -> None:
         "metadata": info.metadata,
     }
     if as_json:
-        click.echo(json.dumps({**facts, "assumed": sorted(color.assumed)}, indent=1, ensure_ascii=False, default=str))
+        seen = None if fields is None else fields.as_json()
+        facts |= {"fields found": seen, "assumed": sorted(color.assumed)}
+        click.echo(json.dumps(facts, indent=1, ensure_ascii=False, default=str))
         return
     for name, value in facts.items():
         if value in (None, [], {}) or (name in ("rotation", "chapters") and not value):
@@ -74,6 +86,11 @@ def probe(source: str, as_json: bool, **values: Any) -> None:
         elif isinstance(value, dict):
             value = "\n                    ".join(f"{key}: {text}" for key, text in value.items())
         click.echo(f"{click.style(f'{name:18}', bold=True)}  {value}")
+
+
+def _fields(found: FieldSurvey) -> str:
+    order = {"tff": ", top field first", "bff": ", bottom field first"}.get(found.field_order or "", "")
+    return f"{found.kind}{order}: {found.why}"
 
 
 def _tag(value: str, name: str, assumed: frozenset[str]) -> str:
@@ -108,6 +125,24 @@ def shots(source: str, work_dir: Path | None, as_json: bool, **values: Any) -> N
             f"{shot.number:5}  {format_time(shot.start)} to {format_time(shot.end)}  "
             f"frames {shot.start_frame} to {shot.end_frame - 1} ({frames})"
         )
+
+
+@click.command(short_help="Draw what a job's analyses found.")
+@click.argument("job", type=click.Path(path_type=Path))
+def plot(job: Path) -> None:
+    """Draw what JOB's analyses found, your edits applied, into JOB/plots: brightness and its course, the weave's path.
+
+    \b
+    Examples:
+      restore plot reel_restored.mp4.restore
+    """
+    from restore import examine
+
+    written = examine.plot(job)
+    for path in written:
+        click.echo(path)
+    if not written:
+        click.echo(f"{job}: nothing to draw; no flicker or weave was found worth taking away", err=True)
 
 
 @click.command(short_help="Delete a job's rendered segments, or all of it.")

@@ -133,7 +133,8 @@ def import_command(file: Path, name: str | None, accept_licence: bool) -> None:
     """Copy a weights file into the cache, after recognising what it is.
 
     Known models are recognised whatever the file is called, re-saved copies too; any other super-resolution network
-    that spandrel knows can be kept under a name of its own. Known impostors are refused by name.
+    that spandrel knows, and colorization networks of a known layout, can be kept under a name of their own. Known
+    impostors are refused by name.
 
     \b
     Examples:
@@ -155,7 +156,7 @@ def _facts(file: zoo.ModelFile) -> dict[str, Any]:
     facts: dict[str, Any] = {
         "id": file.id,
         "title": spec.title if spec else file.id,
-        "kind": spec.kind if spec else "upscale",
+        "kind": spec.kind if spec else "upscale" if file.scale else "colorize",
         "purpose": spec.purpose if spec else "your own network",
         "scale": spec.scale if spec else file.scale,
         "licence": spec.licence.id if spec else "not stated",

@@ -71,7 +71,9 @@ def option_for(name: str, field: FieldInfo) -> click.Option:
     if get_origin(kind) is dict:
         return click.Option(names, multiple=True, metavar="KEY=VALUE", help=help_text)
     if get_origin(kind) is tuple:
-        return click.Option(names, multiple=True, type=int, metavar="NUMBER", help=help_text)
+        inner = get_args(kind)[0]
+        metavar = "NUMBER" if inner is int else "TEXT"
+        return click.Option(names, multiple=True, type=inner, metavar=metavar, help=help_text)
     if field.default not in (None, ()) and not isinstance(field.default, bool):
         help_text = (
             f"{help_text} [default: {field.default:g}]"

@@ -40,7 +40,8 @@ _EXAMPLES = """\
 """
 
 
-def _spoken(stage: str) -> str:
+def spoken(stage: str) -> str:
+    """What a stage is called on the command line of `restore voice`."""
     return _SPOKEN.get(stage, stage)
 
 
@@ -49,11 +50,12 @@ def _field(stage: str, option: str) -> str:
     return f"{stage.replace('-', '_')}__{option}"
 
 
-def _option(stage: str, name: str, field: FieldInfo) -> click.Option:
+def stage_option(stage: str, name: str, field: FieldInfo) -> click.Option:
+    """The Click option of one field of a stage, named after the stage."""
     option = option_for(name, field)
-    flag = "--" + _spoken(stage) + "-"
+    flag = "--" + spoken(stage) + "-"
     option.opts = [flag + opt.removeprefix("--") for opt in option.opts]
-    option.secondary_opts = [f"--no-{_spoken(stage)}-" + opt.removeprefix("--no-") for opt in option.secondary_opts]
+    option.secondary_opts = [f"--no-{spoken(stage)}-" + opt.removeprefix("--no-") for opt in option.secondary_opts]
     if (stage, name) in _SHORT:
         option.opts.append(_SHORT[stage, name])
     option.name = _field(stage, name)
@@ -63,13 +65,13 @@ def _option(stage: str, name: str, field: FieldInfo) -> click.Option:
 def stage_options(stage: str) -> list[click.Option]:
     """The switch of a stage, and all its options under its name."""
     model: type[BaseModel] = SOUND.options_of(stage)
-    flag = _spoken(stage)
+    flag = spoken(stage)
     about = (model.__doc__ or "").strip().splitlines()[0]
     default = "off" if stage in OFF else "on"
     switch = click.Option(
         [f"--{flag}/--no-{flag}", _field(stage, "on")], is_flag=True, default=None, help=f"{about} [default: {default}]"
     )
-    return [switch, *(_option(stage, name, field) for name, field in model.model_fields.items())]
+    return [switch, *(stage_option(stage, name, field) for name, field in model.model_fields.items())]
 
 
 def voice_recipe(values: dict[str, Any]) -> Recipe:
@@ -84,7 +86,7 @@ def voice_recipe(values: dict[str, Any]) -> Recipe:
         said = {name: value for name, value in said.items() if value not in (None, ())}
         if on is False and said:
             option = next(iter(said)).replace("_", "-")
-            raise OptionError(f"--no-{_spoken(stage)} leaves the stage out; it cannot heed --{_spoken(stage)}-{option}")
+            raise OptionError(f"--no-{spoken(stage)} leaves the stage out; it cannot heed --{spoken(stage)}-{option}")
         if on or said or (on is None and stage not in OFF):
             stages.append((stage, SOUND.parse(stage, said)))
     if not stages:
@@ -92,18 +94,18 @@ def voice_recipe(values: dict[str, Any]) -> Recipe:
     return with_io(Recipe(tuple(stages)), values)
 
 
-_PICTURE_JOB = {"precision": "auto", "batch": None, "engine": None, "workers": None, "devices": None}
+_PICTURE_JOB = {"precision": "auto", "batch": None, "engine": None, "workers": None, "devices": None, "address": None}
 """What only jobs with pictures are told."""
 _IO = frozenset(
     {"tracks", "audio_codec", "audio_bitrate", "master", "skip_streams", "discard_segments", "start", "end",
-     "overwrite", "work_dir", "device", "dry_run", "as_json", "quiet"}
+     "overwrite", "work_dir", "device", "dry_run", "as_json", "quiet", "no_report"}
 )  # fmt: skip
 """Options of reading, writing and running that mean something to sound alone."""
 
 
 def _groups() -> list[tuple[str, list[click.Option]]]:
     shared = [(title, [option for option in options if option.name in _IO]) for title, options in io_groups()]
-    return [*((_spoken(name).capitalize(), stage_options(name)) for name in SOUND.names()), *shared]
+    return [*((spoken(name).capitalize(), stage_options(name)) for name in SOUND.names()), *shared]
 
 
 def _voice(source: str, output: Path, **values: Any) -> int:

@@ -11,27 +11,9 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 
+from restore.colorimetry import PRIMARIES, luma_weights, to_xyz
 from restore.errors import SourceError
 from restore.frames import ColorInfo, PixelFormat
-
-_KR_KB = {
-    "bt709": (0.2126, 0.0722),
-    "fcc": (0.30, 0.11),
-    "bt470bg": (0.299, 0.114),
-    "smpte170m": (0.299, 0.114),
-    "smpte240m": (0.212, 0.087),
-    "bt2020nc": (0.2627, 0.0593),
-}
-
-
-def luma_weights(matrix: str) -> tuple[float, float]:
-    """Kr and Kb of a matrix. Raises SourceError for those that are not of this kind (YCgCo, ICtCp, ...)."""
-    try:
-        return _KR_KB[matrix]
-    except KeyError:
-        raise SourceError(
-            f"matrix {matrix} is not supported: convert the source to one of {', '.join(_KR_KB)}"
-        ) from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,24 +165,6 @@ def from_rgb(rgb: torch.Tensor, pixel: PixelFormat, color: ColorInfo) -> tuple[t
     return stored, cb, cr
 
 
-_XYZ_OF = {
-    "bt709": ((0.640, 0.330), (0.300, 0.600), (0.150, 0.060)),
-    "bt470bg": ((0.640, 0.330), (0.290, 0.600), (0.150, 0.060)),
-    "smpte170m": ((0.630, 0.340), (0.310, 0.595), (0.155, 0.070)),
-    "smpte240m": ((0.630, 0.340), (0.310, 0.595), (0.155, 0.070)),
-    "bt2020": ((0.708, 0.292), (0.170, 0.797), (0.131, 0.046)),
-    "smpte432": ((0.680, 0.320), (0.265, 0.690), (0.150, 0.060)),
-}
-_D65 = (0.3127, 0.3290)
-
-
-def _to_xyz(primaries: str) -> torch.Tensor:
-    points = torch.tensor([(x / y, 1.0, (1 - x - y) / y) for x, y in _XYZ_OF[primaries]], dtype=torch.float64).T
-    white = torch.tensor([_D65[0] / _D65[1], 1.0, (1 - sum(_D65)) / _D65[1]], dtype=torch.float64)
-    scales: torch.Tensor = torch.linalg.solve(points, white)
-    return points * scales
-
-
 def convert_color(rgb: torch.Tensor, source: ColorInfo, target: ColorInfo) -> torch.Tensor:
     """Move R'G'B' to the target's transfer and primaries: a no-op wherever the source's own are kept.
 
@@ -216,9 +180,9 @@ def convert_color(rgb: torch.Tensor, source: ColorInfo, target: ColorInfo) -> to
             rgb = _to_linear(rgb, source.transfer)
     if source.primaries == target.primaries:
         return rgb
-    if source.primaries not in _XYZ_OF or source.transfer in ("smpte2084", "arib-std-b67"):
+    if source.primaries not in PRIMARIES or source.transfer in ("smpte2084", "arib-std-b67"):
         raise SourceError(f"cannot convert {source.primaries}/{source.transfer} to {target.primaries}: grade it first")
-    matrix = (torch.linalg.inv(_to_xyz(target.primaries)) @ _to_xyz(source.primaries)).to(rgb)
+    matrix = (torch.linalg.inv(to_xyz(target.primaries)) @ to_xyz(source.primaries)).to(rgb)
     linear = rgb.sign() * rgb.abs().pow(2.4)
     mixed = torch.einsum("ij,njhw->nihw", matrix, linear)
     return mixed.sign() * mixed.abs().pow(1 / 2.4)

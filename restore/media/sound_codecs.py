@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -217,3 +218,19 @@ def _bit_rate(track: SoundTrack, encoder: str, format: AudioFormat, options: Out
         wanted = 2 * least if exact else max(least, -(-(track.bit_rate or 0) // 1000))
     wanted = min(wanted, _MOST.get(encoder, wanted))
     return 1000 * next((step for step in _STEPS.get(encoder, ()) if step >= wanted), wanted)
+
+
+def excerpt(samples: np.ndarray[Any, np.dtype[np.float32]], format: AudioFormat) -> bytes:
+    """(channels, n) samples as a 16-bit FLAC file that a browser plays."""
+    memory = io.BytesIO()
+    layout = known_layout(format)
+    with av.open(memory, "w", format="flac", options={"fflags": "+bitexact"}) as out:
+        stream: Any = out.add_stream("flac", rate=format.rate)
+        stream.codec_context.layout, stream.codec_context.format = layout, "s16"
+        for place in range(0, samples.shape[1], 4096):
+            stored = from_float(samples[:, place : place + 4096], "s16", 16)
+            frame = av.AudioFrame.from_ndarray(stored, format="s16", layout=layout)
+            frame.sample_rate, frame.pts, frame.time_base = format.rate, place, Fraction(1, format.rate)
+            out.mux(stream.encode(frame))
+        out.mux(stream.encode(None))
+    return memory.getvalue()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self, cast
@@ -87,7 +87,7 @@ class VideoSource:
         """See `Source.use_index`."""
         self._keys, self._seekable = key_pts, seekable
 
-    def frames(self, start_pts: int | None = None) -> Iterator[Frame]:
+    def frames(self, start_pts: int | None = None) -> Generator[Frame]:
         """See `Source.frames`. A film whose size or layout changes is a SourceError."""
         if start_pts is not None and self._seekable:
             # One key frame further back than needed: in an open GOP, the pictures just after a key frame lean
@@ -98,7 +98,11 @@ class VideoSource:
                 return
         yield from self._read(None, start_pts)
 
-    def _read(self, seek_to: int | None, start_pts: int | None) -> Iterator[Frame]:
+    def near(self, pts: int) -> Generator[Frame]:
+        """Frames from about a time on: from wherever the container's own index leads."""
+        return self._read(pts, None, exact=False)
+
+    def _read(self, seek_to: int | None, start_pts: int | None, exact: bool = True) -> Generator[Frame]:
         with opened(self.path) as container:
             stream = picture_stream(container, self.path)
             context = stream.codec_context
@@ -120,7 +124,7 @@ class VideoSource:
                     continue
                 strange = 0
                 frame = self._convert(decoded, last)
-                if last is None and seek_to is not None and frame.pts > (start_pts or 0):
+                if exact and last is None and seek_to is not None and frame.pts > (start_pts or 0):
                     # The container's index led past the place: begin again from the beginning.
                     yield from self._read(None, start_pts)
                     return

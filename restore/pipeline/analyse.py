@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
-from restore.frames import Frame, FrameBatch, Shot
+from restore.frames import Frame, Shot
+from restore.pipeline.arrays import PlanArrays, save_arrays
 from restore.pipeline.chain import Chain
 from restore.pipeline.contract import Analyzer, Stage
 from restore.pipeline.index import FrameIndex
 from restore.pipeline.plan import Edits, Plan, edited_values
-from restore.pipeline.progress import Meter
 from restore.pipeline.segments import digest
 
 
@@ -34,8 +33,11 @@ class Analysis:
         self.plan, self.edits, self.index = plan, edits, index
         self.chain, self.read = chain, read
         self._opened: dict[int, Analyzer | None] = {}
-        self._facts = [
-            [facts, list(s.window())] for s, facts in zip(chain.stages, stage_facts(chain.stages), strict=True)
+        self._ready: set[int] = set()
+        facts = stage_facts(chain.stages)
+        self._facts: list[list[Any]] = [[f, list(s.window())] for s, f in zip(chain.stages, facts, strict=True)]
+        self._analysed = [
+            [{**f[0], "options": s.analysed()}, f[1]] for s, f in zip(chain.stages, self._facts, strict=True)
         ]
 
     def values(self, shot: Shot) -> list[dict[str, Any]]:
@@ -45,13 +47,32 @@ class Analysis:
 
     def _values_of(self, place: int, shot: Shot, found: dict[str, Any]) -> dict[str, Any]:
         stage = self.chain.stages[place]
-        own = found.get(stage_key(place, stage.name), {}).get("values", {})
-        return edited_values(self.edits, stage, shot, self.index, own)
+        entry = found.get(stage_key(place, stage.name), {})
+        values = edited_values(self.edits, stage, shot, self.index, entry.get("values", {}))
+        path = self.plan.arrays_path(entry)
+        return values if path is None or not path.exists() else {**values, "arrays": PlanArrays(path)}
 
-    def _signature(self, place: int, values: Sequence[dict[str, Any]]) -> str:
+    def _studied(self, place: int, shot: Shot) -> dict[str, Any]:
+        """What the person set for a shot that the analyzer must know of."""
+        stage = self.chain.stages[place]
+        if not stage.studied:
+            return {}
+        said = edited_values(self.edits, stage, shot, self.index, {})
+        return {name: value for name, value in said.items() if name in stage.studied}
+
+    def _signature(self, place: int, shot: Shot, values: Sequence[dict[str, Any]]) -> str:
         """What the findings of one analyzer depend on: its stage, and all that shapes what reaches it."""
-        facts = self._facts[: place + 1]
-        return digest({"stages": facts, "values": list(values[:place]), "transfer": self.chain.converter.transfer})
+        known: dict[str, Any] = {
+            "stages": [*self._facts[:place], self._analysed[place]], "values": list(values[:place]),
+            "transfer": self.chain.converter.transfer,
+        }  # fmt: skip
+        stage = self.chain.stages[place]
+        for name, more in (
+            ("studied", self._studied(place, shot)), ("concerns", stage.concerns(shot, self.index)),
+        ):  # fmt: skip
+            if more:
+                known[name] = more
+        return digest(known)
 
     def pending(self, shots: Iterable[Shot]) -> list[Shot]:
         """Those of the shots that have something left to find out."""
@@ -63,53 +84,43 @@ class Analysis:
         for place, stage in enumerate(self.chain.stages):
             if self._analyzer(place) is None:
                 continue
-            if found.get(stage_key(place, stage.name), {}).get("by") != self._signature(place, values):
+            entry = found.get(stage_key(place, stage.name), {})
+            path = self.plan.arrays_path(entry)
+            gone = path is not None and not path.exists()
+            if gone or entry.get("by") != self._signature(place, shot, values):
                 return place
         return None
 
     def _analyzer(self, place: int) -> Analyzer | None:
         if place not in self._opened:
-            self._opened[place] = self.chain.stages[place].analyzer()
+            analyzer = self.chain.stages[place].analyzer()
+            if analyzer is not None:
+                analyzer.film(self.index)
+            self._opened[place] = analyzer
         return self._opened[place]
 
-    def run(self, shots: Sequence[Shot], meter: Meter, check: Callable[[], None]) -> None:
-        """Analyse what is stale, shot by shot; each is written down before the next begins."""
-        ready: set[int] = set()
-        for shot in shots:
-            while (place := self._stale(shot)) is not None:
-                analyzer = self._analyzer(place)
-                assert analyzer is not None
-                if place not in ready:
-                    analyzer.open(self.chain.device)
-                    ready.add(place)
-                found = self.plan.load_shot(shot)
-                values = self.values(shot)
-                result = self._watch(analyzer, place, shot, values, check)
-                stage = self.chain.stages[place]
-                found["stages"][stage_key(place, stage.name)] = {
-                    "by": self._signature(place, values), "values": result
-                }  # fmt: skip
-                self.plan.save_shot(shot, found)
-            meter.add(len(shot))
-
-    def _watch(
-        self, analyzer: Analyzer, place: int, shot: Shot, values: list[dict[str, Any]], check: Callable[[], None]
-    ) -> dict[str, Any]:
-        upto = place if analyzer.sees == "input" else 0
-        domain = self.chain.stages[place].domain
-        format = self.chain.formats[upto]
-        analyzer.begin(shot, format)
-        wanted = analyzer.wanted(shot)
-        for core in _runs(wanted):
-            made = self.chain.pictures(self.read, shot, core, values, upto=upto, stand_in=True)
-            with closing(self.chain.ahead(made)) as pictures:
-                for picture in pictures:
-                    check()
-                    pixels = self.chain.converter.pixels([picture], domain)
-                    analyzer.add(FrameBatch(pixels, (picture.pts,), slice(0, 1), (True,), shot.number, format))
-        return analyzer.finish()
+    def run(self, shot: Shot, check: Callable[[], None]) -> None:
+        """Find out what is stale of a shot; each stage's findings are written down before the next one's begin."""
+        while (place := self._stale(shot)) is not None:
+            analyzer = self._analyzer(place)
+            assert analyzer is not None
+            if place not in self._ready:
+                analyzer.open(self.chain.device)
+                self._ready.add(place)
+            found = self.plan.load_shot(shot)
+            values = self.values(shot)
+            analyzer.heed(self._studied(place, shot))
+            result = self.chain.findings(analyzer, place, self.read, shot, values, check)
+            key = stage_key(place, self.chain.stages[place].name)
+            entry = {"by": self._signature(place, shot, values), "values": result}
+            beside = self.plan.shot_path(shot).with_suffix(f".{key}.npz")
+            if save_arrays(beside, _checked(analyzer.arrays(), check)):
+                entry["arrays"] = beside.name
+            found["stages"][key] = entry
+            self.plan.save_shot(shot, found)
 
 
-def _runs(wanted: range) -> list[range]:
-    """A sparse range as single frames, a dense one whole."""
-    return [wanted] if abs(wanted.step) == 1 else [range(frame, frame + 1) for frame in wanted]
+def _checked(arrays: Iterable[tuple[str, Any]], check: Callable[[], None]) -> Iterator[tuple[str, Any]]:
+    for named in arrays:
+        check()
+        yield named

@@ -12,7 +12,7 @@ import torch
 
 from restore.errors import DeviceMemoryError
 from restore.frames import Frame, FrameBatch, Shot, VideoFormat
-from restore.pipeline.contract import Device, Stage, Values
+from restore.pipeline.contract import Analyzer, Device, Stage, Values
 from restore.pipeline.picture import Converter, Picture
 from restore.pipeline.prefetch import Prefetch
 
@@ -101,6 +101,8 @@ class Chain:
         ]
         self.seconds: dict[str, float] = {}
         """Where the time of the computing threads went: waiting to read and to write, converting, each stage."""
+        self.repaired: dict[str, list[float]] = {}
+        """For each stage that repairs parts of the picture, by name: the share of each frame so far."""
         self._clock = Lock()
 
     def _home(self) -> torch.device:
@@ -186,6 +188,30 @@ class Chain:
         with closing(Prefetch(pictures, 1)) as stream:
             yield from stream
 
+    def findings(
+        self,
+        analyzer: Analyzer,
+        place: int,
+        read: Callable[[range], Iterable[Frame]],
+        shot: Shot,
+        values: Sequence[Values],
+        check: Callable[[], None] = lambda: None,
+    ) -> dict[str, Any]:
+        """What the opened analyzer of the stage at `place` finds in a shot; `check` is called before every frame."""
+        upto = place if analyzer.sees == "input" else 0
+        domain = self.stages[place].domain
+        format = self.formats[upto]
+        analyzer.begin(shot, format)
+        for core in _runs(analyzer.wanted(shot)):
+            made = self.pictures(read, shot, core, values, upto=upto, stand_in=True)
+            with closing(self.ahead(made)) as pictures:
+                for picture in pictures:
+                    check()
+                    pixels = self.converter.pixels([picture], domain)
+                    planes = self.converter.planes([picture], domain)
+                    analyzer.add(FrameBatch(pixels, (picture.pts,), slice(0, 1), (True,), shot.number, format, planes))
+        return analyzer.finish()
+
     def _uploaded(self, read: Callable[[range], Iterable[Frame]], wanted: range) -> Generator[Picture]:
         size = self.batches[0].size if self.batches else 8
         waiting: list[tuple[int, Frame]] = []
@@ -260,7 +286,7 @@ class _Step:
         domain = self.stage.domain
         valid = tuple(index in have for index in indexes)
         pixels = _padded(converter.pixels(present, domain), valid)
-        planes = tuple(_padded(p, valid) for p in converter.planes(present)) if domain == "planes" else ()
+        planes = tuple(_padded(p, valid) for p in converter.planes(present, domain))
         pts = tuple(held[index].pts if index in held and index in have else -1 for index in indexes)
         core = slice(window.before, window.before + count)
         self.chain.spent("convert", started)
@@ -289,6 +315,9 @@ class _Step:
             ]
         pixels, mask = result if isinstance(result, tuple) else (result, None)
         self._check_shape(pixels, count)
+        if mask is not None:
+            shares = mask.flatten(1).float().mean(1).tolist()
+            self.chain.repaired.setdefault(self.stage.name, []).extend(shares)
         return [
             converter.replaced(held[position + n], pixels[n], None if mask is None else mask[n], domain, self.after)
             for n in range(count)
@@ -310,3 +339,8 @@ def _padded(pixels: torch.Tensor, valid: tuple[bool, ...]) -> torch.Tensor:
     padded = pixels.new_zeros((len(valid), *pixels.shape[1:]))
     padded[torch.tensor(valid, device=pixels.device)] = pixels
     return padded
+
+
+def _runs(wanted: range) -> list[range]:
+    """A sparse range as single frames, a dense one whole."""
+    return [wanted] if abs(wanted.step) == 1 else [range(frame, frame + 1) for frame in wanted]

@@ -21,9 +21,11 @@ if TYPE_CHECKING:
     import torch
 
     from restore.frames import Domain, Frame, FrameBatch, Planes, Shot, VideoFormat
+    from restore.pipeline.index import FrameIndex
 
 Values = Mapping[str, Any]
-"""What the plan says of one shot for one stage: plain JSON values, edits already applied."""
+"""What the plan says of one shot for one stage: plain JSON values, edits already applied. Arrays that an analyzer left
+are under ``arrays``, a mapping by name."""
 
 
 class StageOptions(BaseModel):
@@ -55,6 +57,17 @@ class Window(NamedTuple):
     after: int = 0
 
 
+class Finding(NamedTuple):
+    """One ailment of a shot, as a stage's plan has it."""
+
+    what: str
+    """Its name: ``flicker``."""
+    amount: str
+    """How much of it, for people: ``4.1 %``."""
+    severity: float
+    """0 for none, 1 for what one cannot overlook; may be more."""
+
+
 @dataclass(frozen=True, slots=True)
 class Device:
     """Where and how precisely networks run; fixed at the start of a job."""
@@ -73,6 +86,12 @@ class Analyzer(ABC):
     sees: ClassVar[Literal["source", "input"]] = "input"
     """``source``: frames as decoded. ``input``: frames as they reach the stage, after those before it."""
 
+    def film(self, index: FrameIndex) -> None:  # noqa: B027 - optional
+        """Told of the film's frames and their times, once, before anything else."""
+
+    def heed(self, edits: Values) -> None:  # noqa: B027 - optional
+        """Told, before each shot, what the person set for it, of the keys in `Stage.studied`."""
+
     def wanted(self, shot: Shot) -> range:
         """Which frames of the shot, by film index, it wants to see; all of them by default."""
         return range(shot.start, shot.end)
@@ -86,11 +105,15 @@ class Analyzer(ABC):
 
     @abstractmethod
     def add(self, batch: FrameBatch) -> None:
-        """See some wanted frames: `batch.pixels` in the stage's own domain."""
+        """See some wanted frames: `batch.pixels` in the stage's own domain, and in ``chroma`` luma in `planes`."""
 
     @abstractmethod
     def finish(self) -> dict[str, Any]:
         """The shot is over: its plan, as JSON values."""
+
+    def arrays(self) -> Iterable[tuple[str, npt.NDArray[Any]]]:
+        """Named arrays to keep beside the findings, asked for after `finish` and written as they come."""
+        return ()
 
 
 def first_problem(error: ValidationError) -> str:
@@ -120,6 +143,8 @@ class Stage(ABC, Generic[Options]):
     editable: ClassVar[frozenset[str]] = frozenset()
     """Keys of the plan that a person may set in ``edits.json``."""
 
+    studied: ClassVar[frozenset[str]] = frozenset()
+    """Those of them that the analyzer must know of: setting one has the shots it touches analysed again."""
     timed: ClassVar[frozenset[str]] = frozenset()
     """Keys that hold for the frames of an edit alone, not for the shots it touches. Such a value reaches `process` as
     a list of ``{"from": pts, "to": pts, "value": ...}``, ``to`` exclusive; `checked_edit` must know them."""
@@ -134,6 +159,9 @@ class Stage(ABC, Generic[Options]):
     def check(self, format: VideoFormat) -> None:
         """Raise OptionError or SourceError if frames of this format cannot be worked on."""
 
+    def check_film(self, index: FrameIndex) -> None:
+        """Raise OptionError if what the options name is not in this film; asked before anything is analysed."""
+
     def output_format(self, format: VideoFormat) -> VideoFormat:
         """What comes out when `format` goes in."""
         return format
@@ -142,11 +170,24 @@ class Stage(ABC, Generic[Options]):
         """The options that can change pixels, as JSON values."""
         return self.options.effective()
 
+    def analysed(self) -> dict[str, Any]:
+        """The options that can change what the analyzer finds; by default all that count."""
+        return self.effective()
+
+    def concerns(self, shot: Shot, index: FrameIndex) -> dict[str, Any]:
+        """What the analyzer's findings of one shot depend on beyond `analysed`, as JSON values: what a person handed in
+        for some shots has only those analysed again."""
+        return {}
+
     def told(self, found: Values) -> dict[str, Any]:
         """What rendering is told of a shot: what the analyzer found, and over it what the person's options say."""
         named = self.editable & type(self.options).model_fields.keys()
         said = {name: getattr(self.options, name) for name in sorted(named)}
         return {**found, **{name: value for name, value in said.items() if value is not None}}
+
+    def findings(self, values: Values) -> tuple[Finding, ...]:
+        """What ails a shot, by its plan: what previews look for the worst of."""
+        return ()
 
     def checked_edit(self, changes: Values) -> dict[str, Any]:
         """Validate what a person set in ``edits.json``: keys as `editable`, values as the options of that name.

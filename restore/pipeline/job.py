@@ -33,7 +33,8 @@ def default_folder(output: Path) -> Path:
 
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-_OURS = ("plan", "segments", "sound", "report", "journal.jsonl", "edits.json", "job.json", "lock")
+_OURS = ("plan", "segments", "sound", "journal.jsonl", "edits.json", "job.json", "lock", "report.html", "poster.jpg",
+         "plots")  # fmt: skip
 """Everything a job folder holds; `clean` touches nothing else."""
 
 

@@ -127,8 +127,12 @@ class Converter:
             return torch.cat(planes[1:])
         return torch.stack(_nominal_planes(self._planes(picture), fmt)[1:3])
 
-    def planes(self, pictures: Sequence[Picture]) -> tuple[torch.Tensor, ...]:
-        """Every plane of the pictures, (N, h, w) float32 nominal values, as `FrameBatch.planes` has them."""
+    def planes(self, pictures: Sequence[Picture], domain: Domain) -> tuple[torch.Tensor, ...]:
+        """What `FrameBatch.planes` holds in a domain: (N, h, w) float32 nominal values."""
+        if domain == "chroma":
+            return (torch.stack([self._luma(picture) for picture in pictures]),)
+        if domain != "planes":
+            return ()
         if pictures[0].format.pixel.model == "rgb":
             planes = self.pixels(pictures, "rgb").unbind(1)
         else:

@@ -1,7 +1,8 @@
 """The plan folder: what the analysis found, shot by shot, and what a person changed.
 
-``plan/frames.npz`` lists the frames, ``plan/shots.json`` the shots, ``plan/shot-00012.json`` holds what each stage's
-analyzer found in one shot. ``edits.json`` beside the folder belongs to the person and wins over all of them.
+``plan/frames.npz`` lists the frames, ``plan/shots.json`` the shots, ``plan/shot-0000012.json`` holds what each stage's
+analyzer found in the shot that starts at frame 12, and ``plan/shot-0000012.1-colorize.npz`` what of that is arrays.
+``edits.json`` beside the folder belongs to the person and wins over all of them.
 """
 
 from __future__ import annotations
@@ -71,6 +72,16 @@ class Change(BaseModel):
     note: str = ""
 
 
+class Reviewed(BaseModel):
+    """What a person said of a stretch of time; changes no pixel."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+    start: Time = Field(alias="from")
+    end: Time = Field(alias="to")
+    verdict: Literal["accept", "reject", ""] = ""
+    comment: str = ""
+
+
 class Edits(BaseModel):
     """The whole of ``edits.json``."""
 
@@ -78,6 +89,11 @@ class Edits(BaseModel):
     version: Literal[1] = 1
     cuts: Cuts = Cuts()
     changes: tuple[Change, ...] = ()
+    reviews: tuple[Reviewed, ...] = ()
+
+    def save(self, path: Path) -> None:
+        """Write the file, whole or not at all."""
+        write_json(path, self.model_dump(mode="json", by_alias=True))
 
     @classmethod
     def load(cls, path: Path) -> Edits:
@@ -118,6 +134,11 @@ class Plan:
     def shot_path(self, shot: Shot) -> Path:
         """Where the findings of one shot lie; named by its first frame, so that added cuts rename nothing."""
         return self.folder / f"shot-{shot.start:07d}.json"
+
+    def arrays_path(self, entry: Mapping[str, Any]) -> Path | None:
+        """Where the arrays of one stage's findings lie; None if it has none."""
+        name = entry.get("arrays")
+        return self.folder / Path(name).name if isinstance(name, str) else None
 
     def save_shots(self, cuts: Sequence[int], index: FrameIndex) -> None:
         """Write down the cuts (indexes of first frames) that the detector found, with their times for people.

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from restore.frames import Frame, Shot, VideoFormat
 from restore.media.codecs import EncoderSettings
@@ -21,10 +21,14 @@ from restore.pipeline.contract import Device, Stage, Timeline, Values
 from restore.pipeline.index import FrameIndex
 from restore.pipeline.job import disk_errors
 from restore.pipeline.journal import Entry
+from restore.pipeline.picture import Picture
 from restore.pipeline.prefetch import Drain
 from restore.pipeline.reader import FrameReader
 from restore.pipeline.segments import Segment
 from restore.pipeline.timeline import TimelineSource, split_stages
+
+if TYPE_CHECKING:
+    from restore.pipeline.study import Study
 
 
 @dataclass(frozen=True)
@@ -77,6 +81,11 @@ class Work:
     shots: tuple[tuple[Shot, tuple[Values, ...]], ...]
     """Every shot that the segment touches, with what each stage is told about it."""
 
+    @property
+    def span(self) -> range:
+        """Its frames."""
+        return range(self.segment.start, self.segment.end)
+
 
 class _Sink(Protocol):
     def write(self, frame: Frame) -> None: ...
@@ -111,21 +120,37 @@ class SegmentRenderer:
             return self.task.output.sink(work.segment.start - self.task.first)
         return SegmentEncoder(work.path, self.task.output)
 
-    def render(self, work: Work, on_frame: Callable[[], None] | None = None) -> Entry:
-        """Render and write one segment; returns its line for the journal. Raises whatever went wrong."""
+    def pictures(self, shot: Shot, core: range, values: Sequence[Values]) -> Generator[Picture]:
+        """Frames `core` of a shot before they are converted to the output's format. Close it, or exhaust it."""
+        return self.chain.pictures(self._reader.read, shot, core, values)
+
+    def frames(self, work: Work) -> Generator[Frame]:
+        """The finished frames of a segment, written nowhere. Close it, or exhaust it."""
+        segment = work.segment
+        for shot, values in work.shots:
+            core = range(max(segment.start, shot.start), min(segment.end, shot.end))
+            with closing(self.chain.render(self._reader.read, shot, core, values)) as frames:
+                yield from frames
+
+    def render(
+        self, work: Work, on_frame: Callable[[], None] | None = None, watch: Callable[[Frame], None] | None = None
+    ) -> Entry:
+        """Render and write one segment; returns its line for the journal. Raises whatever went wrong.
+
+        `watch` is shown every frame before it is encoded.
+        """
         started = time.perf_counter()
         segment = work.segment
         with disk_errors(work.path.parent), self._sink(work) as sink:
-            with Drain(sink.write, depth=4) as drain:
-                for shot, values in work.shots:
-                    core = range(max(segment.start, shot.start), min(segment.end, shot.end))
-                    with closing(self.chain.render(self._reader.read, shot, core, values)) as frames:
-                        for frame in frames:
-                            begun = time.perf_counter()
-                            drain.put(frame)
-                            self.chain.spent("write", begun)
-                            if on_frame is not None:
-                                on_frame()
+            with Drain(sink.write, depth=4) as drain, closing(self.frames(work)) as frames:
+                for frame in frames:
+                    begun = time.perf_counter()
+                    drain.put(frame)
+                    self.chain.spent("write", begun)
+                    if watch is not None:
+                        watch(frame)
+                    if on_frame is not None:
+                        on_frame()
                 begun = time.perf_counter()
             size, reorder = sink.finish()
             self.chain.spent("write", begun)
@@ -145,4 +170,14 @@ class Engine(Protocol):
         check: Callable[[], None],
     ) -> None:
         """Render all of `works`; call `on_entry` as each is done, and `check` often: it raises to stop."""
+        ...
+
+    def analyse(
+        self,
+        task: RenderTask,
+        studies: Sequence[Study],
+        on_frames: Callable[[int], None],
+        check: Callable[[], None],
+    ) -> None:
+        """Bring the plan of all of these shots up to date; tell `on_frames` of a shot's frames once it is."""
         ...

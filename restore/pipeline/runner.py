@@ -6,7 +6,7 @@ import hashlib
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -21,8 +21,7 @@ from restore.media.mux import MuxPlan, join
 from restore.media.open import open_source
 from restore.media.picture_output import PictureOutput
 from restore.media.verify import verify
-from restore.pipeline.analyse import Analysis, stage_facts
-from restore.pipeline.chain import Chain
+from restore.pipeline.analyse import stage_facts
 from restore.pipeline.contract import Timeline
 from restore.pipeline.index import DamagedRange, FrameIndex
 from restore.pipeline.job import Job, disk_errors
@@ -36,6 +35,7 @@ from restore.pipeline.render import Engine, RenderTask, Work
 from restore.pipeline.segments import Segment, clip_segments, cut_segments, digest
 from restore.pipeline.setup import Setup, check_existing, check_space
 from restore.pipeline.sound_job import SoundJob
+from restore.pipeline.study import Analyst, Study
 from restore.pipeline.timeline import cuts_of, index_of, load_timeline, save_timeline, split_stages
 
 
@@ -55,6 +55,17 @@ class JobResult:
     """Nothing was left to do."""
     unit: str = "frames"
     """What `frames` and `rendered` count; ``s of sound`` where only sound was repaired."""
+
+
+@dataclass(frozen=True)
+class Film:
+    """What is to be rendered, listed."""
+
+    edits: Edits
+    task: RenderTask
+    shots: list[Shot]
+    damaged: tuple[DamagedRange, ...]
+    notes: tuple[str, ...]
 
 
 @dataclass
@@ -79,6 +90,37 @@ class Runner:
 
     def _run(self, job: Job) -> JobResult:
         started = time.monotonic()
+        request = self.setup.request
+        film = self._film(job)
+        index, shots = film.task.index, film.shots
+        first, stop = self._span(index)
+        task = replace(film.task, first=first)
+        values = self._analyse(job, task, film.edits, [s for s in shots if s.start < stop and s.end > first])
+        segments = cut_segments(shots)
+        if (first, stop) != (0, len(index)):
+            segments = clip_segments(segments, first, stop)
+        if self.setup.sound is not None:
+            times = None if (first, stop) == (0, len(index)) else self._times(index, first, stop)
+            self.sound = SoundJob(self.setup.sound, job, film.edits, self.on_progress, self.check, times)
+            self.sound.run()
+        facts = self._facts(first)
+        works = [self._work(job, segment, task, shots, values, facts) for segment in segments]
+        journal = job.journal()
+        rendered = self._render(job, journal, task, works, stop)
+        unchanged = not rendered and self._is_current(job, works)
+        if not unchanged:
+            self._finish(job, journal, index, works, first, stop)
+        notes = (*(self.setup.film.notes if self.setup.film else ()), *film.notes)
+        damaged = film.damaged
+        if self.sound is not None:
+            notes, damaged = (*notes, *self.sound.notes), (*damaged, *self.sound.holes)
+        return JobResult(
+            request.output, self.setup.folder, stop - first, rendered, time.monotonic() - started,
+            damaged, notes, unchanged,
+        )  # fmt: skip
+
+    def _film(self, job: Job) -> Film:
+        """Take up the job, and list what there is to be rendered."""
         setup = self.setup
         request = setup.request
         job.adopt(setup.identity, request.overwrite)
@@ -98,35 +140,15 @@ class Runner:
         job.update_manifest(damaged=[found.as_json() for found in damaged])
         timeline = self._timeline(job, listed, edits)
         index = index_of(timeline, listed, setup.formats[1]) if timeline else listed
-        first, stop = self._span(index)
+        for stage in split_stages(request.stages)[1]:
+            stage.check_film(index)
         task = RenderTask(
             request.source, request.input, request.stages, setup.device, setup.transfer, request.batch, setup.output,
-            index, self._decoder_threads(listed), first, (timeline, listed) if timeline else None,
+            index, self._decoder_threads(listed), 0, (timeline, listed) if timeline else None,
         )  # fmt: skip
         cuts = cuts_of(timeline, job.plan.cuts()) if timeline else job.plan.cuts()
         shots = job.plan.shots(cuts, index, edits)
-        values = self._analyse(job, task, edits, [s for s in shots if s.start < stop and s.end > first])
-        segments = cut_segments(shots)
-        if (first, stop) != (0, len(index)):
-            segments = clip_segments(segments, first, stop)
-        if setup.sound is not None:
-            times = None if (first, stop) == (0, len(index)) else self._times(index, first, stop)
-            self.sound = SoundJob(setup.sound, job, edits, self.on_progress, self.check, times)
-            self.sound.run()
-        facts = self._facts(first)
-        works = [self._work(job, segment, task, shots, values, facts) for segment in segments]
-        journal = job.journal()
-        rendered = self._render(job, journal, task, works, stop)
-        unchanged = not rendered and self._is_current(job, works)
-        if not unchanged:
-            self._finish(job, journal, index, works, first, stop)
-        notes = (*(setup.film.notes if setup.film else ()), *([timeline.note] if timeline else []))
-        notes += tuple(note for work in (self.sound.works if self.sound else ()) for note in work.notes)
-        return JobResult(
-            request.output, setup.folder, stop - first, rendered, time.monotonic() - started,
-            (*damaged, *(hole for work in (self.sound.works if self.sound else ()) for hole in work.holes)), notes,
-            unchanged,
-        )  # fmt: skip
+        return Film(edits, task, shots, damaged, (timeline.note,) if timeline else ())
 
     def _list(self, job: Job) -> FrameIndex:
         path, shots = job.plan.frames_path, job.plan.shots_path
@@ -190,22 +212,14 @@ class Runner:
     def _analyse(
         self, job: Job, task: RenderTask, edits: Edits, shots: Sequence[Shot]
     ) -> dict[int, tuple[dict[str, Any], ...]]:
-        source = task.open_source()
-        stages = task.picture_stages
-        chain = Chain(stages, source.format, task.target, task.device, task.transfer, 1)
-        reader = FrameReader(source, task.index, sum(sum(stage.window()) for stage in stages))
-        analysis = Analysis(job.plan, edits, task.index, chain, reader.read)
-        try:
-            pending = analysis.pending(shots)
+        with Analyst(task, job.folder, edits) as analyst:
+            pending = analyst.pending(shots)
             if pending:
                 meter = Meter("analyse", sum(len(shot) for shot in pending), self.on_progress)
-                with chain:
-                    analysis.run(pending, meter, self.check)
+                studies = [Study(shot, job.folder, edits) for shot in pending]
+                self.engine.analyse(task, studies, meter.add, self.check)
                 meter.finish()
-        finally:
-            reader.close()
-            source.close()
-        return {shot.number: tuple(analysis.values(shot)) for shot in shots}
+            return {shot.number: analyst.values(shot) for shot in shots}
 
     @staticmethod
     def _times(index: FrameIndex, first: int, stop: int) -> tuple[Fraction, Fraction]:
@@ -300,7 +314,9 @@ class Runner:
     ) -> None:
         output = self.setup.output
         made: dict[str, Any] = {
-            "key": self._output_key(works), "output": str(self.setup.request.output.absolute())
+            "key": self._output_key(works), "output": str(self.setup.request.output.absolute()),
+            "begins": float((int(index.pts[first]) - int(index.pts[0])) * index.time_base),
+            "frames": stop - first,
         }  # fmt: skip
         if isinstance(output, EncoderSettings):
             made = self._join(job, made, output, journal, index, works, first, stop)
@@ -361,6 +377,9 @@ class Runner:
             with part.open("rb+") as file:
                 os.fsync(file.fileno())
             made = {**made, **job.file_facts(part)}
+            if self.sound is not None:
+                heard = [stream.index for stream in setup.copied if stream.kind == "audio"]
+                made["sound"] = self.sound.tracks({index: number for number, index in enumerate(heard or [0], 1)})
             job.update_manifest(joining=made)  # if it stops right after the renaming, the output is known as its own
             os.replace(part, output)
         finally:

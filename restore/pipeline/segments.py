@@ -69,6 +69,6 @@ def clip_segments(segments: Sequence[Segment], first: int, stop: int, shortest: 
 
 
 def digest(value: Mapping[str, Any]) -> str:
-    """sha256 of a JSON value in canonical form."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    """sha256 of a JSON value in canonical form; arrays of the plan count by their own digest."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=lambda x: x.digest)
     return hashlib.sha256(text.encode()).hexdigest()

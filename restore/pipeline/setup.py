@@ -10,10 +10,10 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+from restore.colorimetry import luma_weights
 from restore.errors import DiskFullError, OptionError, OutputError, OutputExistsError, SourceError
 from restore.frames import VideoFormat
 from restore.media.codecs import EncoderSettings, encoder_settings
-from restore.media.color import luma_weights
 from restore.media.open import identity, probe
 from restore.media.options import InputOptions, OutputOptions
 from restore.media.picture_output import PictureOutput, is_picture_output, picture_output

@@ -12,8 +12,9 @@ from restore.frames import AudioBatch, AudioFormat
 from restore.pipeline.audio_contract import AudioStage, State
 from restore.pipeline.contract import Device
 
-BATCH = 8
-"""Chunks a batch. Samples do not depend on it."""
+_AT_ONCE = 1 << 22
+"""Samples, of all channels, that a batch has at most, unless a single chunk has more: eight chunks of 48 kHz stereo.
+What comes out does not depend on it."""
 _FADE_SECONDS = 0.01
 
 ReadChunks = Callable[[range], Iterable[torch.Tensor]]
@@ -143,7 +144,7 @@ class SoundChain:
         length: of the track, in samples.
         device: where to compute.
         stretches: for each stage, what a person changed for stretches of time.
-        batch: chunks a batch.
+        batch: chunks a batch; as many as memory allows if not given.
     """
 
     def __init__(
@@ -154,9 +155,10 @@ class SoundChain:
         length: int,
         device: Device,
         stretches: Sequence[Sequence[Stretch]] = (),
-        batch: int = BATCH,
+        batch: int | None = None,
     ) -> None:
-        self.format, self.length, self.device, self.batch = format, length, device, batch
+        self.format, self.length, self.device = format, length, device
+        self.batch = batch or max(1, _AT_ONCE // (format.channels * format.chunk))
         self.count = -(-length // format.chunk)
         changed = stretches or [()] * len(stages)
         self._layers = [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -138,6 +138,26 @@ class SoundJob:
                 )
             )  # fmt: skip
         return feeds
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a person should hear of the tracks."""
+        return tuple(note for work in self.works for note in work.notes)
+
+    @property
+    def holes(self) -> tuple[DamagedRange, ...]:
+        """Where the tracks have nothing in the file."""
+        return tuple(hole for work in self.works for hole in work.holes)
+
+    def tracks(self, numbers: Mapping[int, int]) -> list[dict[str, int]]:
+        """For the job's record: which track of the output repairs which, and from which sample on.
+
+        `numbers`: the output's tracks, counted from 1, by streams of the source.
+        """
+        return [
+            {"source": work.track.number, "output": numbers[work.track.info.index], "first": self._span(work).start}
+            for work in self.works
+        ]
 
     def lengths(self) -> list[int]:
         """Samples of each feed."""

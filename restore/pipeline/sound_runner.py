@@ -136,6 +136,7 @@ class SoundRunner:
             source={"path": str(Path(request.source).absolute()), "identity": setup.identity},
             output=str(request.output.absolute()),
             recipe=request.recipe,
+            pictures="copied",
             device={"type": setup.sound.device.torch_device.type, "precision": setup.sound.device.precision},
         )
         sound = SoundJob(setup.sound, job, edits, self.on_progress, self.check, setup.times)
@@ -150,12 +151,11 @@ class SoundRunner:
             self._write(job, sound, key)
         sound.tidy(request.options.discard_segments)
         seconds = [n / work.track.format.rate for n, work in zip(lengths, sound.works, strict=True)]
-        damaged = tuple(hole for work in sound.works for hole in work.holes)
-        job.update_manifest(damaged=[found.as_json() for found in damaged])
-        notes = (*setup.notes, *(note for work in sound.works for note in work.notes))
+        job.update_manifest(damaged=[found.as_json() for found in sound.holes])
+        notes = (*setup.notes, *sound.notes)
         return JobResult(
             request.output, setup.folder, round(sum(seconds)), round(sound.rendered_seconds),
-            time.monotonic() - started, damaged, notes, unchanged, unit="s of sound",
+            time.monotonic() - started, sound.holes, notes, unchanged, unit="s of sound",
         )  # fmt: skip
 
     def _label(self) -> dict[str, str]:
@@ -187,6 +187,7 @@ class SoundRunner:
             with part.open("rb+") as file:
                 os.fsync(file.fileno())
             made: dict[str, Any] = {"key": key, "output": str(output.absolute()), **job.file_facts(part)}
+            made["sound"] = sound.tracks(numbers)
             job.update_manifest(joining=made)  # if it stops right after the renaming, the output is known as its own
             os.replace(part, output)
             job.update_manifest(finished=made, joining=None)

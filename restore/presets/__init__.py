@@ -141,7 +141,7 @@ def _option_lines(options: BaseModel) -> list[str]:
 def _toml(value: Any) -> str:
     """A JSON value as TOML writes it."""
     if isinstance(value, dict):
-        pairs = ", ".join(f"{json.dumps(key)} = {_toml(inner)}" for key, inner in value.items())
+        pairs = ", ".join(f"{_toml(key)} = {_toml(inner)}" for key, inner in value.items())
         return f"{{ {pairs} }}" if pairs else "{}"
     if isinstance(value, list):
         return f"[{', '.join(_toml(item) for item in value)}]"

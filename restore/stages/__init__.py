@@ -15,6 +15,9 @@ _STAGES = {
     ),
     "stabilize": ("restore.stages.stabilize.options:StabilizeOptions", "restore.stages.stabilize.render:Stabilize"),
     "dedust": ("restore.stages.dedust.options:DedustOptions", "restore.stages.dedust.render:Dedust"),
+    "denoise": ("restore.stages.denoise.options:DenoiseOptions", "restore.stages.denoise.render:Denoise"),
+    "colorize": ("restore.stages.colorize.options:ColorizeOptions", "restore.stages.colorize.render:Colorize"),
+    "regrain": ("restore.stages.regrain.options:RegrainOptions", "restore.stages.regrain.render:Regrain"),
     "upscale": ("restore.stages.upscale.options:UpscaleOptions", "restore.stages.upscale.render:Upscale"),
 }
 

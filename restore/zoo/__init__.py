@@ -19,10 +19,12 @@ from restore.zoo.transfer import Patience
 from restore.zoo.verify import Verification, verify
 
 if TYPE_CHECKING:
+    from restore.zoo.coloring import ColorNetwork, load_color_network
     from restore.zoo.load import load_state_dict
     from restore.zoo.network import LoadedNetwork, load_network
 
 __all__ = [
+    "ColorNetwork",
     "Licence",
     "LoadedNetwork",
     "ModelFile",
@@ -33,6 +35,7 @@ __all__ = [
     "get",
     "import_file",
     "list_models",
+    "load_color_network",
     "load_network",
     "load_state_dict",
     "pull",
@@ -42,6 +45,8 @@ __all__ = [
 ]
 
 _WITH_TORCH = {
+    "ColorNetwork": "restore.zoo.coloring",
+    "load_color_network": "restore.zoo.coloring",
     "LoadedNetwork": "restore.zoo.network",
     "load_network": "restore.zoo.network",
     "load_state_dict": "restore.zoo.load",

@@ -24,7 +24,8 @@ class ImportedModel:
     tensor_sha256: str
     note: str
     """What it was recognised as, for example "copy rounded to half precision"; empty for a network not in the table."""
-    scale: int
+    scale: int | None
+    """Factor it enlarges by; None for networks that colorize."""
     architecture: str
     original: str
     """The name the file had when it was brought."""

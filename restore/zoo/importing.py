@@ -27,12 +27,13 @@ def import_file(
     """Copy a weights file into the cache, under the name of the known model it is, or under one of its own.
 
     A known model is recognised by the hash of the file, or by the hash of its tensors when the file was re-saved or
-    rounded to half precision. Any other super-resolution network that spandrel knows is kept under `name`, by default
-    the file's own; its hash is recorded, and a later change of the copy is refused.
+    rounded to half precision. Any other super-resolution network that spandrel knows, and any colorization network of a
+    known layout, is kept under `name`, by default the file's own; its hash is recorded, and a later change of the copy
+    is refused.
 
     Raises:
         SourceNotFoundError: no such file.
-        WeightsError: damaged, unsafe, unsupported, not super-resolution, or a known impostor (named).
+        WeightsError: damaged, unsafe, unsupported, or a known impostor (named).
         LicenceError: a known model whose licence must be accepted first.
         OptionError: the name cannot be used.
     """
@@ -53,11 +54,14 @@ def import_file(
 def _import_by_tensors(
     path: Path, digest: str, name: str | None, accept_licence: bool, progress: Progress | None
 ) -> ModelFile:
+    from restore.zoo.coloring import build, layout_of
     from restore.zoo.load import load_state_dict
     from restore.zoo.network import describe
     from restore.zoo.recognise import recognise
+    from restore.zoo.tensor_hash import tensor_sha256
 
-    known = recognise(load_state_dict(path), path)
+    state = load_state_dict(path)
+    known = recognise(state, path)
     if known is not None:
         spec, note = known
         _check_known(spec, name, accept_licence)
@@ -65,16 +69,21 @@ def _import_by_tensors(
     else:
         note = ""
         model_id = _own_name(name or path.stem, digest)
-    network = describe(path)
+    scale: int | None = None
+    if layout_of(state) is not None:
+        architecture, tensors = build(state, path)[1] + ", colorizes", tensor_sha256(state)
+    else:
+        network = describe(path)
+        scale, architecture, tensors = network.scale, network.architecture, network.tensor_sha256
     suffix = ".safetensors" if path.suffix.lower() == ".safetensors" else ".pth"
     model = ImportedModel(
         id=model_id,
         file_name=model_id + suffix,
         sha256=digest,
-        tensor_sha256=network.tensor_sha256,
+        tensor_sha256=tensors,
         note=note,
-        scale=network.scale,
-        architecture=network.architecture,
+        scale=scale,
+        architecture=architecture,
         original=path.name,
     )
     _store(path, digest, imported_dir() / model.file_name, progress)

@@ -87,10 +87,8 @@ def load_network(
         DownloadError, LicenceError: see `restore.zoo.pull`.
     """
     file = resolve(ref)
-    if file.spec is not None and file.spec.kind == "voice":
-        raise OptionError(f"{file.id} cleans speech and cannot upscale; see `restore models list`")
-    if file.spec is not None and file.spec.kind == "analysis":
-        raise OptionError(f"{file.id} measures pictures and cannot upscale; see `restore models list`")
+    if file.spec is not None and file.spec.kind not in ("upscale", "companion"):
+        raise OptionError(f"{file.id} cannot upscale; see `restore models list`")
     file, state = _recognised(file)
     companion = _companion(file, denoise_strength)
     path, digest = weights_file(file, download=download, progress=progress)
@@ -119,7 +117,7 @@ def _network(state: dict[str, Tensor], file: ModelFile, path: Path, digest: str)
     """Build the network a state dict belongs to: one of ours, or one spandrel recognises and that enlarges."""
     if state.keys() >= _REEL_KEYS:
         return _reel_network(state, file, path, digest)
-    _prepare_spandrel()
+    prepare_spandrel()
     from spandrel import ImageModelDescriptor, ModelLoader, UnsupportedModelError
 
     try:
@@ -139,7 +137,7 @@ def _network(state: dict[str, Tensor], file: ModelFile, path: Path, digest: str)
         )
     size = found.size_requirements
     return LoadedNetwork(
-        module=_frozen(found.model),
+        module=frozen(found.model),
         id=file.id,
         architecture=found.architecture.name,
         scale=found.scale,
@@ -215,7 +213,7 @@ def _reel_network(state: dict[str, Tensor], file: ModelFile, path: Path, digest:
     from restore.nets.reel import ReelUpscaler
 
     try:
-        module = _frozen(ReelUpscaler.from_state(state))
+        module = frozen(ReelUpscaler.from_state(state))
     except (LookupError, ValueError, RuntimeError) as error:
         raise WeightsError(f"{path} resembles this project's networks but does not load as one: damaged?") from error
     return LoadedNetwork(
@@ -239,13 +237,14 @@ def _reel_network(state: dict[str, Tensor], file: ModelFile, path: Path, digest:
     )
 
 
-def _frozen(module: _M) -> _M:
+def frozen(module: _M) -> _M:
+    """Ready to run: float32, evaluation mode, no gradients."""
     return module.float().eval().requires_grad_(False)
 
 
 @functools.cache
-def _prepare_spandrel() -> None:
-    """Import spandrel quietly, with the architectures it keeps apart because of their licences, if installed."""
+def prepare_spandrel() -> bool:
+    """Import spandrel quietly, and the architectures it keeps apart for their licences; whether those are here."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         import spandrel  # noqa: F401
@@ -253,5 +252,6 @@ def _prepare_spandrel() -> None:
         try:
             import spandrel_extra_arches
         except ImportError:
-            return
+            return False
         spandrel_extra_arches.install(ignore_duplicates=True)
+        return True

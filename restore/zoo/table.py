@@ -31,6 +31,23 @@ MIT_GTCRN = Licence(
     url=f"{_GTCRN}/blob/main/LICENSE",
 )
 
+BSD2_ZHANG = Licence(
+    id="BSD-2-Clause",
+    summary="Use, change and share freely, commercially too, keeping the notice: Copyright (c) 2016, Richard Zhang,"
+    " Phillip Isola, Alexei A. Efros.",
+    url="https://github.com/richzhang/colorization/blob/master/LICENSE",
+)
+
+APACHE_DDCOLOR = Licence(
+    id="Apache-2.0",
+    summary="Use, change and share freely, commercially too, keeping the notices and saying what was changed.",
+    url="https://github.com/piddnad/DDColor/blob/master/LICENSE",
+)
+
+_ZHANG = "https://colorizers.s3.us-east-2.amazonaws.com"
+_DDCOLOR = "https://huggingface.co/piddnad"
+_ONCE = "seen in one registry only: to be confirmed at the first real download"
+
 _MODELS = (
     ModelSpec(
         id="reel-x2",
@@ -165,7 +182,7 @@ _MODELS = (
         urls=(f"{_REAL_ESRGAN}/releases/download/v0.1.1/RealESRNet_x4plus.pth",),
         bytes=67_040_989,
         sha256="a820b9bde89a874d7599d545567308ce6c128fc8754a53208eda016d40aa81df",
-        sha_confirmations="seen in one registry only: to be confirmed at the first real download",
+        sha_confirmations=_ONCE,
         state_dict_key="params_ema",
     ),
     ModelSpec(
@@ -201,6 +218,73 @@ _MODELS = (
         tensor_sha256="88372ffccd7d7bc58acb4d6dea756f018a8785b5da36391f0a31cb102cf93b59",
         half_sha256="f9f6b941af11b726ed9fbd3612e2adf86532318ab0f53394c8dff6e02def7386",
         state_dict_key="model",
+    ),
+    ModelSpec(
+        id="reel-colorize",
+        title="Reel colorize",
+        kind="colorize",
+        purpose="The default: small and fast; knows skin, sky and leaves, and stays quiet where it does not know.",
+        architecture="ColorizeNet",
+        licence=MIT_OURS,
+        source="models/reel-colorize/README.md",
+        file_name="reel-colorize.safetensors",
+        bundled=True,
+    ),
+    ModelSpec(
+        id="eccv16",
+        title="Colorful image colorization",
+        kind="colorize",
+        purpose="Knows a million photographs; vivid, at times in blotches. Sees pictures at 256 pixels.",
+        architecture="Eccv16",
+        licence=BSD2_ZHANG,
+        source="https://github.com/richzhang/colorization",
+        file_name="colorization_release_v2-9b330a0b.pth",
+        urls=(f"{_ZHANG}/colorization_release_v2-9b330a0b.pth",),
+        sha256="9b330a0bae53f4ded77b1e23defbf78beaa09c10ebc4c4999e8e4f4a160b93f9",
+        sha_confirmations="its beginning is in the published file's name",
+    ),
+    ModelSpec(
+        id="siggraph17",
+        title="Real-time user-guided colorization",
+        kind="colorize",
+        purpose="Quieter than eccv16, and heeds hints itself. Sees pictures at 256 pixels.",
+        architecture="Siggraph17",
+        licence=BSD2_ZHANG,
+        source="https://github.com/richzhang/colorization",
+        file_name="siggraph17-df00044c.pth",
+        urls=(f"{_ZHANG}/siggraph17-df00044c.pth",),
+        sha256="df00044c0a4d7c3edcecf6f75437ce346a66e7a42612d9b968e1a7e17dbc6f66",
+        sha_confirmations="its beginning is in the published file's name",
+    ),
+    ModelSpec(
+        id="ddcolor",
+        title="DDColor",
+        kind="colorize",
+        purpose="The strongest, large and slow: wants a graphics card. Invents convincing, loud colours.",
+        architecture="DDColor, ConvNeXt-L",
+        licence=APACHE_DDCOLOR,
+        source=f"{_DDCOLOR}/ddcolor_modelscope",
+        file_name="ddcolor_modelscope.bin",
+        urls=(f"{_DDCOLOR}/ddcolor_modelscope/resolve/060f67494e31883a4b13cb27f889f3154847ada4/pytorch_model.bin",),
+        bytes=911_914_869,
+        sha256="d81711971ec59200da26d5e8a1afae8dd3778d495ea8ad7a7dadc769f403f7e7",
+        sha_confirmations="the same in 2 independent registries",
+        precisions=("float32", "bfloat16"),
+    ),
+    ModelSpec(
+        id="ddcolor-artistic",
+        title="DDColor artistic",
+        kind="colorize",
+        purpose="Another training of DDColor, for looks more than for truth; leaves some pictures half without colour.",
+        architecture="DDColor, ConvNeXt-L",
+        licence=APACHE_DDCOLOR,
+        source=f"{_DDCOLOR}/ddcolor_artistic",
+        file_name="ddcolor_artistic.bin",
+        urls=(f"{_DDCOLOR}/ddcolor_artistic/resolve/aa10f72fffc89a6658e37b48556050b4d9a26f63/pytorch_model.bin",),
+        bytes=911_914_869,
+        sha256="5a076e84efce59848394f572a105f7b78f7f6e917f615d1ee88537241b96dca3",
+        sha_confirmations=_ONCE,
+        precisions=("float32", "bfloat16"),
     ),
 )
 

@@ -18,9 +18,10 @@ import numpy as np
 import pytest
 import torch
 
-from restore.frames import ColorInfo, Frame, FrameBatch, PixelFormat, Shot, VideoFormat
+from restore.frames import ColorInfo, Frame, PixelFormat, Shot, VideoFormat
 from restore.pipeline.chain import Chain
 from restore.pipeline.contract import Device, Stage
+from restore.pipeline.index import FrameIndex
 
 CPU = Device(torch.device("cpu"), "fp32")
 
@@ -78,18 +79,18 @@ class StageContract:
         found: dict[str, Any] = {}
         if analyzer is not None:
             shot = Shot(0, 0, len(frames))
-            chain = Chain((), format, format, CPU)
+            chain = Chain((stage,), format, stage.output_format(format), CPU)
+            times = np.arange(len(frames))
+            analyzer.film(FrameIndex(times, times < 0, times == 0, Fraction(1, 25), Fraction(25), 1))
             analyzer.open(CPU)
-            analyzer.begin(shot, format)
             wanted = analyzer.wanted(shot)
             assert wanted, "an analyzer that looks at nothing finds nothing"
             assert min(wanted) >= shot.start
             assert max(wanted) < shot.end
-            for number in wanted:
-                [picture] = chain.pictures(lambda r: [frames[n] for n in r], shot, range(number, number + 1), [])
-                pixels = chain.converter.pixels([picture], stage.domain)
-                analyzer.add(FrameBatch(pixels, (number,), slice(0, 1), (True,), 0, format))
-            found = analyzer.finish()
+            found = chain.findings(analyzer, 0, lambda r: [frames[n] for n in r], shot, [])
+            arrays = dict(analyzer.arrays())
+            if arrays:
+                found["arrays"] = arrays
         return stage.told(found)
 
     def render(

@@ -172,3 +172,68 @@ def test_it_must_come_first(tmp_path: Path) -> None:
     stages = (*Recipe.of("upscale", strength=0).stages, *Recipe.of("deinterlace").stages)
     with pytest.raises(OptionError, match="deinterlace must come first"):
         restore.run(source, tmp_path / "out.mkv", Recipe(stages))
+
+
+def grainy(frames: Sequence[np.ndarray], seed: int) -> list[np.ndarray]:
+    rng = np.random.default_rng(seed)
+    return [np.clip(frame + rng.normal(0, 12, frame.shape), 0, 255).astype(np.uint8) for frame in frames]
+
+
+def test_grain_is_no_comb(tmp_path: Path) -> None:
+    film = grainy(scene(6, 30), 1)
+    source = write(tmp_path / "film.mkv", film, Fraction(24))
+    frames, _, note = deinterlace(source, tmp_path / "out.mkv")
+    assert "30 frames progressive" in note
+    assert [frame.tobytes() for frame in frames] == [picture.tobytes() for picture in film]
+    source = write(tmp_path / "video.mkv", grainy(interlaced(scene(6, 60), True), 2), Fraction(25))
+    assert "30 frames interlaced" in deinterlace(source, tmp_path / "frames.mkv")[2]
+
+
+def soft_telecined(film: Sequence[np.ndarray], path: Path) -> Path:
+    """Whole frames, shown for three fields and for two in turn, as a DVD's flags ask."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("ffv1", rate=Fraction(30000, 1001))
+        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "gray"
+        for number, picture in enumerate(film):
+            for packet in stream.encode(av.VideoFrame.from_ndarray(picture, format="gray")):
+                packet.time_base = Fraction(1001, 60000)
+                packet.pts = packet.dts = (5 * number + 1) // 2
+                container.mux(packet)
+    return path
+
+
+@pytest.mark.parametrize(
+    "kind, order",
+    [("progressive", None), ("interlaced", "tff"), ("interlaced", "bff"), ("hard 2:3", "tff"), ("hard 2:3", "bff"),
+     ("soft 2:3", None), ("mixed", "tff"), ("unknown", None)],
+)  # fmt: skip
+def test_fields_are_found_and_counted(tmp_path: Path, kind: str, order: str | None) -> None:
+    film, top_first = scene(7, 96), order == "tff"
+    path, rate = tmp_path / "film.mkv", Fraction(30000, 1001)
+    frames = {
+        "progressive": film,
+        "interlaced": interlaced(film, top_first),
+        "hard 2:3": telecined(film, top_first),
+        "mixed": [*film, *scene(8, 1600), *interlaced(scene(9, 4000), True)],
+        "unknown": [film[0]] * 40,
+    }
+    source = soft_telecined(film, path) if kind == "soft 2:3" else write(path, frames[kind], rate)
+    found = restore.survey_fields(source)
+    assert found is not None
+    assert (found.kind, found.field_order) == (kind, order), found.why
+    counts = found.as_json()["stretches"]
+    assert isinstance(counts, list)
+    looked, moving, combed = (sum(place[name] for place in counts) for name in ("frames", "moving", "combed"))
+    assert f"{looked} frames" in found.why
+    if kind == "unknown":
+        assert moving == 0
+    elif kind == "interlaced":
+        assert combed == moving == looked - 1
+    elif kind in ("progressive", "soft 2:3"):
+        assert combed == 0 < moving
+    else:
+        assert 0 < combed < moving
+
+
+def test_pictures_hold_no_fields() -> None:
+    assert restore.survey_fields(Path(__file__).parents[2] / "samples/photo.jpg") is None

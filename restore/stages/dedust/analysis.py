@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from restore.analysis.flow import Plane, luma_of
 from restore.analysis.ridges import Floats, Ridge, ridges, strips
@@ -24,9 +25,23 @@ _LOST = 4
 WANDERS = 0.14
 """Pixels (root mean square, from frame to frame) by which a scratch moves against the scene; what moves less may be a
 pole or a door."""
-
 LEAPS = 1.0
-"""What moves by more is no one thing."""
+"""What moves by more is no one thing,"""
+DRIFTS = 1.0
+"""unless it is the scene that moves by more, all of it, and the line stands still."""
+CROOKED = 0.8
+"""Pixels (root mean square) by which a long scratch departs from a straight line,"""
+CROOKED_SHORT = 0.3
+"""and a short one."""
+LONG = 0.5
+"""A line over so much of the height is a scratch if it wanders; a shorter one must be straighter and steadier too,"""
+SHORT = 0.3
+"""and one over less may be anything: edges of what moves are full of such pieces."""
+SLANT = 3.0
+"""By how many pixels, in a picture of 480 lines, a short scratch would lean over the whole height."""
+
+Strips = npt.NDArray[np.float64]
+_STRIP = (np.arange(STRIPS) + 0.5) / STRIPS - 0.5
 
 
 @dataclass
@@ -34,35 +49,63 @@ class Track:
     """One line, followed through the frames."""
 
     sign: int
+    height: int
+    """Of the picture."""
     pts: list[int] = field(default_factory=list)
     x: list[Floats] = field(default_factory=list)
     """In each strip."""
-    shows: list[float] = field(default_factory=list)
-    """In what share of the strips."""
+    present: list[Mask] = field(default_factory=list)
+    """In which strips it shows."""
     wandering: list[list[float]] = field(default_factory=list)
     """Squares of the steps less those of noise: as they are, against the scene near by, against all of it."""
     missed: int = 0
-    present: Mask = field(default_factory=lambda: np.zeros(STRIPS, bool))
-    """In which strips it showed last."""
 
     @property
     def is_scratch(self) -> bool:
-        """Whether it lasted, and moved as only a scratch does."""
+        """Whether it lasted, runs as a scratch does, and moved as only a scratch does."""
         if len(self.pts) < SHORTEST or not self.wandering:
             return False
+        shows = np.mean(self.present, axis=0)
+        usual = shows >= 0.5
+        if usual.mean() < SHORT:
+            return False
+        slopes, rests = zip(*(_straight(x, present & usual) for x, present in zip(self.x, self.present, strict=True)))
+        crooked = float(np.mean(rests))
         # The largest fifth is left out: a line that stands still and jumps once or twice is no scratch.
         least = np.sort(np.asarray(self.wandering), axis=0)[: max(1, int(len(self.wandering) * 0.8))].mean(0)
-        wandered = float(least.min()) / 0.44  # what that leaves of a normal variable's variance
-        return float(np.mean(self.shows)) >= 0.5 and WANDERS**2 <= wandered <= LEAPS**2
+        still, against_near, against_all = np.sqrt(np.maximum(least / 0.44, 0))  # of a normal variable's variance
+        wanders = WANDERS <= min(still, against_near, against_all) <= LEAPS
+        if usual.mean() < LONG:
+            steady = float(shows[shows > 0].mean()) >= 0.7
+            leans = abs(float(np.mean(slopes))) * 480 / self.height > SLANT
+            return wanders and steady and not leans and crooked < CROOKED_SHORT
+        alone = still < 0.5 and min(against_near, against_all) > DRIFTS
+        return (wanders or alone) and crooked < CROOKED and float(shows[usual].mean()) > 0.6
 
     def line(self) -> Line:
         """As the plan holds it."""
-        strip = (np.arange(STRIPS) + 0.5) / STRIPS
+        shows = np.mean(self.present, axis=0)
+        usual = shows >= 0.5
+        places = np.flatnonzero(usual)
+        top, bottom = int(places[0]) - 1, int(places[-1]) + 2
+        rows = (0.0 if top < 2 else top / STRIPS, 1.0 if bottom > STRIPS - 2 else bottom / STRIPS)
+        both = [present & usual if (present & usual).sum() >= 2 else usual for present in self.present]
+        slopes = [_straight(x, there)[0] for x, there in zip(self.x, both, strict=True)]
+        if usual.mean() < 0.7:
+            slopes = [float(np.mean(slopes))] * len(slopes)
         path = []
-        for pts, x in zip(self.pts, self.x, strict=True):
-            slope, middle = np.polyfit(strip - 0.5, x, 1)
-            path.append((pts, round(float(middle), 2), round(float(slope), 2)))
-        return Line(self.sign, tuple(path))
+        for pts, x, there, slope in zip(self.pts, self.x, both, slopes, strict=True):
+            middle = float(np.median((x - slope * _STRIP)[there]))
+            path.append((pts, round(middle, 2), round(slope, 2)))
+        return Line(self.sign, tuple(path), rows)
+
+
+def _straight(x: Strips, there: Mask) -> tuple[float, float]:
+    """By how much a line leans over the whole height, and its root mean square distance from straight, in pixels."""
+    if there.sum() < 2:
+        return 0.0, 0.0
+    slope, middle = np.polyfit(_STRIP[there], x[there], 1)
+    return float(slope), float(np.std((x - slope * _STRIP - middle)[there]))
 
 
 _MOST = 4.0
@@ -132,7 +175,7 @@ class ScratchAnalyzer(Analyzer):
                 continue
             ridge = min(near, key=lambda one: _apart(track, one))
             free.remove(ridge)
-            both = ridge.present & track.present
+            both = ridge.present & track.present[-1]
             if self._before is not None and not track.missed and both.sum() >= 4:
                 steps = (ridge.x - track.x[-1])[both]
                 moved = float(np.median(steps))
@@ -146,7 +189,7 @@ class ScratchAnalyzer(Analyzer):
                 track.wandering.append([(moved - step) ** 2 - noise for step in (0.0, *scene_steps)])
             _extend(track, ridge, pts)
         for ridge in free:
-            track = Track(ridge.sign)
+            track = Track(ridge.sign, luma.shape[0])
             _extend(track, ridge, pts)
             self._open.append(track)
         self._before = scene
@@ -166,12 +209,12 @@ class ScratchAnalyzer(Analyzer):
 
 
 def _apart(track: Track, ridge: Ridge) -> float:
-    return float(np.median(np.abs(ridge.x - track.x[-1])))
+    both = ridge.present & track.present[-1]
+    return float(np.median(np.abs(ridge.x - track.x[-1])[both])) if both.any() else np.inf
 
 
 def _extend(track: Track, ridge: Ridge, pts: int) -> None:
     track.pts.append(pts)
     track.x.append(ridge.x)
-    track.shows.append(float(ridge.present.mean()))
-    track.present = ridge.present
+    track.present.append(ridge.present)
     track.missed = 0

@@ -46,6 +46,14 @@ class Lumas:
             others.append(2 * others[0] - place)
         return [self._order[n] for n in others]
 
+    def luma(self, key: int) -> Plane:
+        """One of the frames."""
+        return self._frames[key]
+
+    def apart(self, here: int, there: int) -> int:
+        """How many frames lie from one to the other."""
+        return abs(self._order.index(there) - self._order.index(here))
+
     def one_sided(self, here: int) -> bool:
         """Whether it is the first or the last frame."""
         return here in (self._order[0], self._order[-1])

@@ -10,14 +10,14 @@ import torch
 
 from restore.analysis.flow import Picture, Plane, luma_of
 from restore.frames import FrameBatch, VideoFormat
-from restore.pipeline.contract import Analyzer, Device, Stage, Values, Window
+from restore.pipeline.contract import Analyzer, Device, Finding, Stage, Values, Window
 from restore.stages.dedust.analysis import ScratchAnalyzer
 from restore.stages.dedust.detect import Limits, Mask, patches
 from restore.stages.dedust.edits import checked_shapes, drawn
 from restore.stages.dedust.fill import Neighbour, fill
 from restore.stages.dedust.neighbours import Lumas
 from restore.stages.dedust.options import DedustOptions
-from restore.stages.dedust.scratches import Line, mend_scratches, scratch_mask
+from restore.stages.dedust.scratches import Beside, Line, mend_scratches, scratch_mask, traced
 
 
 class Dedust(Stage[DedustOptions]):
@@ -56,6 +56,11 @@ class Dedust(Stage[DedustOptions]):
         rest = {name: value for name, value in changes.items() if name not in shapes and name not in lines}
         return {**super().checked_edit(rest), **shapes, **lines}
 
+    def findings(self, values: Values) -> tuple[Finding, ...]:
+        """Scratches; dust is found only when a frame is rendered."""
+        count = len(values.get("lines", []))
+        return (Finding("scratches", str(count), count / 3),) if count else ()
+
     def open(self, device: Device, format: VideoFormat) -> None:
         """Start with nothing remembered."""
         self._lumas = Lumas()
@@ -91,14 +96,16 @@ class Dedust(Stage[DedustOptions]):
         if told["strength"] == 0:
             return here, untouched
         lines = [Line.parse(line) for line in told.get("lines", [])] if told["scratches"] else []
-        scratched = scratch_mask(luma, lines, pts)
+        traces = [traced(luma, line, pts) for line in lines]
+        scratched = scratch_mask([trace for trace in traces if trace is not None], luma.shape)
         dirt = self._dirt(pts, luma, scratched, told)
         wanted = drawn(told.get("add", []), pts, luma.shape)
         forbidden = drawn(told.get("forbid", []), pts, luma.shape)
         result, changed = here, untouched
         if scratched.any():
-            result = mend_scratches(here, scratched & ~forbidden)
-            changed = scratched & ~forbidden
+            mended, changed = mend_scratches(here, traces, self._beside(pts, pictures, lines))
+            changed &= ~forbidden
+            result = np.where(changed[..., None], mended, here)
         if dirt.any() or wanted.any():
             beside = [Neighbour(pictures[there], self._lumas.motion(pts, there)) for there in self._lumas.beside(pts)]
             filled, filled_where = fill(result, (dirt | wanted) & ~forbidden, beside, seed=pts, whole=wanted)
@@ -106,6 +113,14 @@ class Dedust(Stage[DedustOptions]):
             result = np.where(filled_where[..., None], filled, result)
             changed = changed | filled_where
         return result, changed
+
+    def _beside(self, pts: int, pictures: dict[int, Picture], lines: list[Line]) -> list[Beside]:
+        """The other frames of the window, and where the scratches run on them."""
+        return [
+            Beside(picture, self._lumas.motion(pts, there), [traced(self._lumas.luma(there), line, there) for line in lines])
+            for there, picture in pictures.items()
+            if there != pts and self._lumas.apart(pts, there) <= 2
+        ]
 
     def _dirt(self, pts: int, luma: Plane, scratched: Mask, told: dict[str, Any]) -> Mask:
         lumas = self._lumas

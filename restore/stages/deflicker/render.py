@@ -10,7 +10,7 @@ import torch.nn.functional as F
 
 from restore.analysis.brightness import BLACK
 from restore.frames import FrameBatch, VideoFormat
-from restore.pipeline.contract import Analyzer, Device, Stage, Values
+from restore.pipeline.contract import Analyzer, Device, Finding, Stage, Values
 from restore.stages.deflicker.analysis import FlickerAnalyzer
 from restore.stages.deflicker.options import DeflickerOptions
 
@@ -28,6 +28,11 @@ class Deflicker(Stage[DeflickerOptions]):
     def analyzer(self) -> Analyzer:
         """What finds the flicker."""
         return FlickerAnalyzer(self.options)
+
+    def findings(self, values: Values) -> tuple[Finding, ...]:
+        """Flicker, of the whole picture or of its parts."""
+        size = max(float(values.get("flicker", 0)), float(values.get("local_flicker", 0)))
+        return (Finding("flicker", f"{size:.1f} %", size / 3),) if size >= self.options.least else ()
 
     def open(self, device: Device, format: VideoFormat) -> None:
         """Nothing to load."""

@@ -9,7 +9,7 @@ from enum import IntEnum
 import numpy as np
 
 from restore.frames import Frame, Shot, VideoFormat
-from restore.stages.deinterlace.combing import FieldPair, change, combing, fields_of
+from restore.stages.deinterlace.combing import FieldPair, change, combing, fields_of, roughness
 
 PARTS = 4
 """The new film's time base is so many times finer: fields lie on halves of a frame, film frames on quarters of five."""
@@ -17,6 +17,8 @@ PARTS = 4
 CYCLE = 5
 _CLEAN = 0.002
 """Combing below this is none: noise and fine patterns comb a little."""
+_GRAIN = 1.25
+"""How much more than within single fields grain may comb woven ones."""
 _MOVED = 0.012
 """A field that changed by less than this in its liveliest places stood still, and tells nothing."""
 
@@ -38,7 +40,7 @@ class ShotFields:
 
     shot: Shot
     own: list[float] = field(default_factory=list)
-    """Combing of the frame as it is."""
+    """Combing of the frame as it is, beyond what its grain accounts for."""
     top_early: list[float] = field(default_factory=list)
     """Combing of its top field with the bottom field of the frame before."""
     bottom_early: list[float] = field(default_factory=list)
@@ -49,15 +51,16 @@ class ShotFields:
 
     def add(self, fields: FieldPair, before: FieldPair | None) -> None:
         """Measure the next frame of the shot."""
-        self.own.append(combing(fields.top, fields.bottom))
+        usual = _GRAIN * roughness(fields)
+        self.own.append(max(0.0, combing(fields.top, fields.bottom) - usual))
         if before is None:
             self.top_early.append(1.0)
             self.bottom_early.append(1.0)
             self.top_change.append(1.0)
             self.bottom_change.append(1.0)
             return
-        self.top_early.append(combing(fields.top, before.bottom))
-        self.bottom_early.append(combing(before.top, fields.bottom))
+        self.top_early.append(max(0.0, combing(fields.top, before.bottom) - usual))
+        self.bottom_early.append(max(0.0, combing(before.top, fields.bottom) - usual))
         self.top_change.append(change(fields.top, before.top))
         self.bottom_change.append(change(fields.bottom, before.bottom))
 
@@ -87,23 +90,47 @@ class Verdict:
     why: str
 
 
-def judge(fields: ShotFields, top_first: bool) -> Verdict:
-    """What a shot is, by its moving frames; a still shot is progressive."""
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What a verdict rests on: counts of frames."""
+
+    frames: int = 0
+    moving: int = 0
+    """Whose fields changed since the frame before; only they can tell."""
+    combed: int = 0
+    """Of the moving ones, those whose own fields do not go together."""
+    mended: int = 0
+    """Of the combed ones, those whose first field goes with the second of the frame before."""
+
+    def __add__(self, other: Evidence) -> Evidence:
+        pairs = zip(self.as_json().values(), other.as_json().values(), strict=True)
+        return Evidence(*(own + more for own, more in pairs))
+
+    def as_json(self) -> dict[str, int]:
+        """The counts by name."""
+        return {"frames": self.frames, "moving": self.moving, "combed": self.combed, "mended": self.mended}
+
+
+def evidence(fields: ShotFields, top_first: bool) -> Evidence:
+    """Count what the verdict on a shot rests on."""
     own = np.array(fields.own)
     early = np.array(fields.top_early if top_first else fields.bottom_early)
     moving = np.maximum(fields.top_change, fields.bottom_change) > _MOVED
     moving[:1] = False
-    combed = own[moving] > _CLEAN
-    if not combed.size or combed.mean() < 0.1:
-        share = float(combed.mean()) if combed.size else 0.0
-        return Verdict("progressive", top_first, f"{share:.0%} of its moving frames are combed")
-    matched = np.minimum(own, early)[moving]
-    mended = float((matched <= np.maximum(_CLEAN, 0.25 * own[moving]))[combed].mean())
-    if mended > 0.8 and _cycle(fields, top_first) is not None:
-        return Verdict(
-            "telecine", top_first, f"{combed.mean():.0%} combed, and {mended:.0%} of those go with a field before"
-        )
-    return Verdict("interlaced", top_first, f"{combed.mean():.0%} of its moving frames are combed")
+    combed = moving & (own > _CLEAN)
+    mended = combed & (np.minimum(own, early) <= np.maximum(_CLEAN, 0.25 * own))
+    return Evidence(len(own), int(moving.sum()), int(combed.sum()), int(mended.sum()))
+
+
+def judge(fields: ShotFields, top_first: bool) -> Verdict:
+    """What a shot is, by its moving frames; a still shot is progressive."""
+    counts = evidence(fields, top_first)
+    said = f"{counts.combed} of {counts.moving} moving frames are combed"
+    if not counts.combed or counts.combed < 0.1 * counts.moving:
+        return Verdict("progressive", top_first, said)
+    if counts.mended > 0.8 * counts.combed and _cycle(fields, top_first) is not None:
+        return Verdict("telecine", top_first, f"{said}, and {counts.mended} of those go with a field before")
+    return Verdict("interlaced", top_first, said)
 
 
 def first_field(shots: Sequence[ShotFields], declared: str) -> bool:

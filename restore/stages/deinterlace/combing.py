@@ -31,11 +31,22 @@ def combing(top: Field, bottom: Field) -> float:
     the differences to both neighbours)."""
     if len(top) < 2:
         return 0.0
-    below, above = top[1:] - bottom[:-1], top[:-1] - bottom[:-1]
-    teeth = np.count_nonzero((np.minimum(below, above) > _TOOTH) | (np.maximum(below, above) < -_TOOTH))
-    below, above = bottom[1:] - top[1:], bottom[:-1] - top[1:]
-    teeth += np.count_nonzero((np.minimum(below, above) > _TOOTH) | (np.maximum(below, above) < -_TOOTH))
-    return float(teeth) / (2 * below.size)
+    teeth = _teeth(top[:-1], bottom[:-1], top[1:]) + _teeth(bottom[:-1], top[1:], bottom[1:])
+    return teeth / (2 * bottom[:-1].size)
+
+
+def roughness(fields: FieldPair) -> float:
+    """The share of teeth within single fields, whose lines belong together: grain and fine detail, no combs."""
+    if len(fields.top) < 3:
+        return 0.0
+    teeth = sum(_teeth(field[:-2], field[1:-1], field[2:]) for field in fields)
+    return teeth / (2 * fields.top[1:-1].size)
+
+
+def _teeth(above: Field, line: Field, below: Field) -> int:
+    """How many samples stick out of those above and below them, the same way."""
+    first, second = line - above, line - below
+    return int(np.count_nonzero((np.minimum(first, second) > _TOOTH) | (np.maximum(first, second) < -_TOOTH)))
 
 
 def change(first: Field, second: Field) -> float:

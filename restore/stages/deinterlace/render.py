@@ -36,6 +36,7 @@ class Deinterlace(TimelineStage[DeinterlaceOptions]):
     """Weaves fields that belong together, drops repeated film frames, interpolates the rest."""
 
     name = "deinterlace"
+    version = 2
     makes_progressive = True
 
     def output_format(self, format: VideoFormat) -> VideoFormat:

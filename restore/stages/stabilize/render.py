@@ -10,7 +10,7 @@ import torch
 
 from restore.errors import OptionError
 from restore.frames import FrameBatch, VideoFormat
-from restore.pipeline.contract import Analyzer, Device, Stage, Values, Window
+from restore.pipeline.contract import Analyzer, Device, Finding, Stage, Values, Window
 from restore.stages.stabilize.analysis import WeaveAnalyzer
 from restore.stages.stabilize.options import StabilizeOptions
 from restore.stages.stabilize.warp import LOBES, canvas, shifted, turned
@@ -49,6 +49,11 @@ class Stabilize(Stage[StabilizeOptions]):
     def analyzer(self) -> Analyzer:
         """What finds the weave."""
         return WeaveAnalyzer(self.options)
+
+    def findings(self, values: Values) -> tuple[Finding, ...]:
+        """Weave, along the worse of both axes."""
+        size = max((float(value) for value in values.get("weave", [])), default=0.0)
+        return (Finding("weave", f"{size:.1f} px", size / 2),) if "shift" in values else ()
 
     def open(self, device: Device, format: VideoFormat) -> None:
         """Nothing to load."""

@@ -1,0 +1,197 @@
+"""The page itself: one HTML file that holds everything, and fetches nothing."""
+
+from __future__ import annotations
+
+import base64
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from html import escape
+from importlib.resources import files
+from pathlib import Path
+
+import cv2
+
+from restore import __version__
+from restore.report.film import Rgb
+from restore.report.measures import Measured
+from restore.report.moments import Moments, Pair, Strip
+from restore.times import format_time
+
+_POSTER = 160
+
+
+@dataclass(frozen=True)
+class Step:
+    """What one stage did."""
+
+    name: str
+    options: dict[str, str]
+    found: tuple[str, ...] = ()
+    """What ailed the film, in words."""
+    weights: dict[str, str] = field(default_factory=dict)
+    """Networks and the hashes of their tensors."""
+
+
+@dataclass(frozen=True)
+class Page:
+    """Everything a report says."""
+
+    title: str
+    names: tuple[str, str]
+    """How the two films are called: ``source`` and ``restored``."""
+    facts: tuple[tuple[str, str], ...]
+    moments: Moments
+    measured: tuple[Measured, ...]
+    steps: tuple[Step, ...] = ()
+    plots: tuple[tuple[str, bytes], ...] = ()
+    """Captions and PNG files."""
+    sounds: tuple[tuple[str, bytes, str], ...] = ()
+    """Captions, sound files and their media types."""
+    troubles: tuple[str, ...] = ()
+
+
+def write_page(page: Page, path: Path) -> None:
+    """Write a report, whole or not at all. Raises OSError."""
+    write_html(path, html(page))
+
+
+def write_html(path: Path, text: str) -> None:
+    """Write a page, whole or not at all. Raises OSError."""
+    part = path.with_name(path.name + ".part")
+    with part.open("w", encoding="utf-8", errors="replace") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(part, path)
+
+
+def document(title: str, body: str) -> str:
+    """A whole page around its body."""
+    style = (files("restore.report") / "page.css").read_text(encoding="utf-8")
+    script = (files("restore.report") / "page.js").read_text(encoding="utf-8")
+    return (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        # Nothing is ever fetched: the page is kept beside the film for years, on machines without a network.
+        '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; img-src data:; media-src data:; '
+        "style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'\">\n"
+        f"<title>{escape(title)}</title>\n<style>{style}</style></head>\n<body>\n{body}\n"
+        f"<footer>restore {escape(__version__)}</footer>\n<script>{script}</script>\n</body></html>\n"
+    )
+
+
+def html(page: Page) -> str:
+    """The report as text."""
+    parts = [
+        f"<header><h1>{escape(page.title)}</h1></header>",
+        _troubles(page.troubles),
+        _facts(page.facts),
+        _pairs(page.moments.pairs, page.names),
+        _strips(page.moments.strips),
+        _measures(page.measured, page.names),
+        _steps(page.steps),
+        "".join(_plot(caption, png) for caption, png in page.plots),
+        "".join(_sound(caption, data, kind) for caption, data, kind in page.sounds),
+    ]
+    return document(page.title, "\n".join(part for part in parts if part))
+
+
+def _section(heading: str, body: str, name: str) -> str:
+    return f'<section id="{name}"><h2>{escape(heading)}</h2>{body}</section>' if body else ""
+
+
+def _troubles(troubles: Sequence[str]) -> str:
+    rows = "".join(f"<li>{escape(trouble)}</li>" for trouble in troubles)
+    return _section("What went wrong", f"<ul>{rows}</ul>" if rows else "", "troubles")
+
+
+def _facts(facts: Iterable[tuple[str, str]]) -> str:
+    rows = "".join(f"<tr><th>{escape(name)}</th><td>{escape(value)}</td></tr>" for name, value in facts)
+    return f'<section id="facts"><table class="facts">{rows}</table></section>' if rows else ""
+
+
+def jpeg(picture: Rgb, quality: int = 85) -> str:
+    """A picture as a data address."""
+    _, data = cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
+    return "data:image/jpeg;base64," + base64.b64encode(data.tobytes()).decode("ascii")
+
+
+def write_poster(picture: Rgb, path: Path) -> None:
+    """Write a small JPEG, whole or not at all. Raises OSError."""
+    scale = min(1.0, _POSTER / max(picture.shape[:2]))
+    small = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    _, data = cv2.imencode(".jpg", small[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 75])
+    part = path.with_name(path.name + ".part")
+    part.write_bytes(data.tobytes())
+    os.replace(part, path)
+
+
+def _pairs(pairs: Sequence[Pair], names: tuple[str, str]) -> str:
+    body = ""
+    for pair in pairs:
+        height, width = pair.after.shape[:2]
+        said = f"{clock(pair.time)}: {pair.kind}, {pair.change:.1f} of 255 on average"
+        body += (
+            f'<figure class="pair" style="--at:50%"><div class="both" style="aspect-ratio:{width}/{height}">'
+            f'<img class="after" alt="{escape(names[1])}" src="{jpeg(pair.after)}">'
+            f'<img class="before" alt="{escape(names[0])}" src="{jpeg(pair.before)}">'
+            f'<span class="name left">{escape(names[0])}</span><span class="name right">{escape(names[1])}</span>'
+            f'<div class="line"></div><input type="range" min="0" max="100" value="50" step="0.1" '
+            f'aria-label="{escape(names[0])} to {escape(names[1])}"></div>'
+            f"<figcaption>{escape(said)}</figcaption></figure>"
+        )
+    return _section("Before and after", f'<div class="pairs">{body}</div>' if body else "", "pairs")
+
+
+def clock(time: Fraction) -> str:
+    """A time for people."""
+    return format_time(time)
+
+
+def _strips(strips: Sequence[Strip]) -> str:
+    body = ""
+    for strip in strips:
+        stills = "".join(f'<img alt="" loading="lazy" src="{jpeg(still, 80)}">' for still in strip.stills)
+        said = f"shot {strip.number}, {clock(strip.start)} to {clock(strip.end)}"
+        body += f'<figure class="strip"><div>{stills}</div><figcaption>{escape(said)}</figcaption></figure>'
+    return _section("Shots", body, "shots")
+
+
+def _measures(rows: Sequence[Measured], names: tuple[str, str]) -> str:
+    if not rows:
+        return ""
+    head = f"<tr><th>measure</th><th>{escape(names[0])}</th><th>{escape(names[1])}</th><th></th></tr>"
+    body = "".join(
+        f"<tr><td>{escape(row.name)}</td><td>{row.before:.3g}</td><td>{row.after:.3g}</td>"
+        f'<td class="small">{escape(" ".join(part for part in (row.unit, row.meaning) if part))}</td></tr>'
+        for row in rows
+    )
+    return _section("Measured", f"<table>{head}{body}</table>", "measures")
+
+
+def _steps(steps: Sequence[Step]) -> str:
+    body = ""
+    for number, step in enumerate(steps, 1):
+        options = ", ".join(f"{name} {value}" for name, value in step.options.items())
+        found = "".join(f"<li>{escape(line)}</li>" for line in step.found)
+        weights = "".join(
+            f"<li>{escape(name)}: <code>{escape(hash)}</code></li>" for name, hash in step.weights.items()
+        )
+        body += (
+            f"<h3>{number}. {escape(step.name)}</h3><p class=small>{escape(options) or 'no options'}</p>"
+            + (f"<ul>{found}</ul>" if found else "")
+            + (f"<ul class=small>{weights}</ul>" if weights else "")
+        )
+    return _section("What each stage did", body, "stages")
+
+
+def _plot(caption: str, png: bytes) -> str:
+    data = base64.b64encode(png).decode("ascii")
+    return _section(caption, f'<img class="plot" alt="{escape(caption)}" src="data:image/png;base64,{data}">', "plot")
+
+
+def _sound(caption: str, data: bytes, kind: str) -> str:
+    source = f"data:{escape(kind)};base64,{base64.b64encode(data).decode('ascii')}"
+    return _section(caption, f'<audio controls preload="none" src="{source}"></audio>', "sound")

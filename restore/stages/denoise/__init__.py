@@ -1,0 +1,1 @@
+"""Grain and noise taken away: averaged along motion, then what is left cleaned in each frame."""
