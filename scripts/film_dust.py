@@ -19,8 +19,8 @@ from restore.stages import build_stage
 
 CLIPS = (("car-detection.mp4", 60), ("cockatoo.mp4", 40), ("orig.mp4", 30), ("studio_feature_bw.mp4", 100))
 FRAMES = 10
-DUST = tuple(Dust(seed=seed, shape="islands") for seed in (7001, 7002))
-SCRATCHES = tuple(Scratches(seed=seed) for seed in (7101, 7102))
+DUST = tuple(Dust(seed=seed, shape="islands") for seed in (7201, 7202))
+SCRATCHES = tuple(Scratches(seed=seed) for seed in (7301, 7302))
 FILTERS = {"atadenoise": "atadenoise", "removegrain": "removegrain=m0=4:m1=4:m2=4", "median": "median=radius=2"}
 MARKS: dict[int, tuple[tuple[int, int], ...]] = {
     1: ((428, 78), (508, 96), (153, 114), (158, 123), (155, 157), (248, 150), (308, 133), (307, 75)),

@@ -3,8 +3,9 @@
     python scripts/fit_dedust.py CLIPS...
 
 Films and photographs are dirtied with `Dust` of the polygon shape (the benchmark's shapes and seeds are others), with
-and without grain; photographs become films by panning over them. A logistic regression then tells the patches that lie
-on dirt from those that do not, weighted by the root of their area. Cross-validated clip by clip.
+and without grain; photographs become films by panning over them while pieces of them fly past.
+A logistic regression over the features, their squares and products then tells the patches that lie on dirt from those
+that do not, weighted by the root of their area. Cross-validated clip by clip.
 """
 
 from __future__ import annotations
@@ -23,34 +24,50 @@ import torch
 
 from restore.damage import Damage, Dust
 from restore.stages.dedust.detect import Limits, candidate_levels
-from restore.stages.dedust.judge import FEATURES, expanded
+from restore.stages.dedust.judge import expanded
 from restore.stages.dedust.neighbours import Lumas
 
 FRAMES = 7
 GRAINS = (0.0, 0.02)
 FILMS: tuple[dict[str, Any], ...] = ({}, {"specks": 120.0, "radius": 1.0, "hairs": 3.0, "opacity": (0.2, 0.9)})
 """An ordinary print, and one that is dirty all over."""
-LOOSE = Limits()
+LOOSE = Limits(odds=-np.inf)
+"""All patches are measured wholly."""
 
 
 def read_clip(path: Path) -> torch.Tensor:
     """(FRAMES, 3, H, W): consecutive frames a third into a film, or a pan over a photograph."""
     if path.suffix.lower() in (".jpg", ".png"):
-        picture = cv2.imread(str(path))[..., ::-1]
-        height, width = picture.shape[:2]
-        rows = []
-        for number in range(FRAMES):
-            matrix = np.array(((0.8, 0, 5 + 4.3 * number), (0, 0.8, 10 + 1.7 * number)), np.float32)
-            flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-            rows.append(
-                cv2.warpAffine(np.ascontiguousarray(picture), matrix, (width // 4 * 3, height // 4 * 3), flags=flags)
-            )
+        rows = panned(np.ascontiguousarray(cv2.imread(str(path))[..., ::-1]))
     else:
         with av.open(str(path)) as container:
             frames = [frame.to_ndarray(format="rgb24") for _, frame in zip(range(60), container.decode(video=0))]  # noqa: B905
         start = len(frames) // 3
         rows = frames[start : start + FRAMES]
     return torch.from_numpy(np.stack(rows)).permute(0, 3, 1, 2).float() / 255
+
+
+def panned(picture: npt.NDArray[np.uint8]) -> list[npt.NDArray[np.uint8]]:
+    """A pan over a photograph, before which three pieces of it fly past, fast, each in its own direction."""
+    height, width = picture.shape[:2]
+    small = (width // 4 * 3, height // 4 * 3)
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    rows = []
+    for number in range(FRAMES):
+        matrix = np.array(((0.8, 0, 5 + 4.3 * number), (0, 0.8, 10 + 1.7 * number)), np.float32)
+        frame = cv2.warpAffine(picture, matrix, small, flags=flags)
+        for piece, (vx, vy, radius) in enumerate(((11.0, 3.0, 34), (-16.0, 1.0, 18), (6.0, -9.0, 9))):
+            x = small[0] * (0.3 + 0.2 * piece) + vx * (number - FRAMES // 2)
+            y = small[1] * (0.35 + 0.15 * piece) + vy * (number - FRAMES // 2)
+            mask = np.zeros((small[1], small[0]), np.float32)
+            cv2.ellipse(mask, (round(x), round(y)), (round(radius * 1.6), radius), 20.0 * piece, 0, 360, 1.0, -1)
+            blur = (max(3, round(abs(vx) / 2)), max(3, round(abs(vy) / 2)))
+            mask = cv2.blur(mask, blur)[..., None]
+            shift = np.array(((0.8, 0, width * 0.2 - 0.8 * x), (0, 0.8, height * 0.6 - 0.8 * y)), np.float32)
+            flying = cv2.warpAffine(picture, shift, small, flags=flags, borderMode=cv2.BORDER_REFLECT)
+            frame = (frame * (1 - mask) + cv2.blur(flying, blur) * mask).astype(np.uint8)
+        rows.append(frame)
+    return rows
 
 
 def luma(pixels: torch.Tensor) -> npt.NDArray[np.float32]:
@@ -112,7 +129,9 @@ def main() -> None:
             for film, is_dirt in ((dirty, truth), (clean, truth & False)):
                 rows += [(*row, number) for row in patches(film, is_dirt)]
     clear = [row for row in rows if row[1] < 0.1 or row[1] > 0.5]
-    x = torch.tensor(expanded(np.stack([row[0] for row in clear])))
+    features = np.stack([row[0] for row in clear])
+    means, deviations = features.mean(0).round(3), features.std(0).round(3)
+    x = torch.tensor(expanded((features - means) / deviations))
     y = torch.tensor([float(row[1] > 0.5) for row in clear], dtype=x.dtype)
     weight = torch.tensor([row[2] for row in clear], dtype=x.dtype)
     clip_of = torch.tensor([row[3] for row in clear])
@@ -121,9 +140,10 @@ def main() -> None:
         found = fit(x[clip_of != held], y[clip_of != held], weight[clip_of != held])
         odds[clip_of == held] = x[clip_of == held] @ found[:-1] + found[-1]
     print(f"{len(y)} patches, {int(y.sum())} of them dirt; held-out clips: {quality(odds, y, weight**2)}")
-    found = fit(x, y, weight)
-    for name, value in zip((*FEATURES, *(f"{name}²" for name in FEATURES), "offset"), found.tolist(), strict=True):
-        print(f"{name:12s} {value:+.4f}")
+    found = fit(x, y, weight).tolist()
+    for name, values in (("MEANS", means), ("DEVIATIONS", deviations), ("WEIGHTS", found[:-1])):
+        print(f"{name} = ({', '.join(f'{value:.3f}' for value in values)})")
+    print(f"OFFSET = {found[-1]:.3f}")
 
 
 if __name__ == "__main__":

@@ -106,10 +106,11 @@ def _paths(rows: Plane, step: int, restart: bool) -> tuple[Floats, npt.NDArray[n
 
 
 def precise(rows: Plane, columns: npt.NDArray[np.intp]) -> Floats:
-    """Columns of peaks to a fraction of a pixel: the centre of gravity of three."""
+    """Columns of peaks to a fraction of a pixel: the centre of gravity of three; what is below 0 weighs nothing."""
     width = rows.shape[1]
     strip = np.arange(len(columns))
     around = np.stack([rows[strip, np.clip(columns + k, 0, width - 1)] for k in (-1, 0, 1)]).astype(np.float64)
+    around = np.maximum(around, 0)
     return np.asarray(columns + (around[2] - around[0]) / np.maximum(around.sum(0), 1e-9))
 
 
@@ -125,7 +126,7 @@ def ridges(luma: Plane, count: int = 16, least: float = 3.0, most: int = 24) -> 
     for sign in (1, -1):
         rows = strips(response(luma, sign), count)
         certain = np.minimum(significance(rows), 1.5)
-        score = np.where(certain >= 1, certain, certain * 0.3) - 0.45
+        score = np.asarray(np.where(certain >= 1, certain, certain * 0.3) - 0.45, np.float32)
         total, back = _paths(score, 1, restart=True)
         for _ in range(most):
             last, column = np.unravel_index(int(total.argmax()), total.shape)

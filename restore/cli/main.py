@@ -15,6 +15,7 @@ from restore.errors import RestoreError
 
 _COMMANDS = {
     "film": ("restore.cli.film:film", "Restore a black-and-white or faded reel: all of it, in one go."),
+    "photo": ("restore.cli.photo:photo", "Restore faded, scratched, creased photographs."),
     "upscale": ("restore.cli.stage:stage_command", "Enlarge a film, a scan or a picture."),
     "colorize": ("restore.cli.stage:stage_command", "Give a black-and-white film colours."),
     "dedust": ("restore.cli.stage:stage_command", "Take away dust, dirt and scratches."),
@@ -23,6 +24,8 @@ _COMMANDS = {
     "deinterlace": ("restore.cli.stage:stage_command", "Make whole frames of fields; undo telecine."),
     "deflicker": ("restore.cli.stage:stage_command", "Even out brightness that jumps from frame to frame."),
     "stabilize": ("restore.cli.stage:stage_command", "Take gate weave away; the camera's movement stays."),
+    "refade": ("restore.cli.stage:stage_command", "Give faded film and photographs contrast and colour back."),
+    "retouch": ("restore.cli.stage:stage_command", "Take scratches, creases and specks out of photographs."),
     "voice": ("restore.cli.voice:voice", "Repair the sound of a film, or a sound file."),
     "run": ("restore.cli.run:run", "Run a recipe, or several stages in a chain."),
     "batch": ("restore.cli.batch:batch", "Restore many reels, unattended."),

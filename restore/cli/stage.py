@@ -49,6 +49,16 @@ _EXAMPLES = {
   restore deinterlace tape.mkv tape_50p.mkv --rate field
   restore run tape.mkv tape_2x.mkv deinterlace upscale --scale 2
 """,
+    "refade": """\
+  restore refade reel.mp4 reel_colours.mkv
+  restore refade sepia.jpg contrast.png --keep-tint
+  restore refade reel.mkv reel_colours.mkv --strength 0.7 --sensitivity 0.6
+""",
+    "retouch": """\
+  restore retouch scan.tif mended.tif --mask-out mask.png
+  restore retouch scan.tif mended.tif --sensitivity 0.7 --no-specks
+  restore retouch scan.tif mended.tif --mask-in mask.png
+""",
     "regrain": """\
   restore run reel.mp4 out.mp4 denoise upscale regrain
   restore regrain clean.mp4 film.mkv --amount 3 --size 0.8
@@ -103,7 +113,7 @@ def _export_keyframes(source: str, folder: Path, recipe: Recipe, values: dict[st
     return 0
 
 
-def _hand_on_edits(job: Path, other: Path) -> None:
+def hand_on_edits(job: Path, other: Path) -> None:
     """Let another job heed the edits of this one."""
     edits = job / "edits.json"
     if edits.exists():
@@ -132,7 +142,7 @@ def stage_command(name: str) -> click.Command:
         if not values["dry_run"]:
             from restore.pipeline.job import default_folder
 
-            _hand_on_edits(values["work_dir"] or default_folder(output), default_folder(mask_out))
+            hand_on_edits(values["work_dir"] or default_folder(output), default_folder(mask_out))
         return max(status, run_job(source, mask_out, shown, {**values, "work_dir": None}))
 
     own = [*options_for(model), *_mask_option(model), *_keyframes_option(model)]

@@ -46,5 +46,5 @@ class InlineEngine:
         """See `Engine.analyse`."""
         with Analyst(task, studies[0].folder, studies[0].edits) as analyst:
             for study in studies:
-                analyst.study(study.shot, check)
+                analyst.study(study, check)
                 on_frames(len(study.span))

@@ -165,7 +165,7 @@ class Renderer:
         if isinstance(work, Study):
             if self._analyst is None:
                 self._analyst = Analyst(self._task, work.folder, work.edits).__enter__()
-            self._analyst.study(work.shot, lambda: None)
+            self._analyst.study(work, lambda: None)
             return None
         if self._renderer is None:
             self._renderer = SegmentRenderer(self._task).__enter__()

@@ -39,7 +39,7 @@ def serve(pipe: Connection, task: RenderTask, threads: int) -> None:
                 if isinstance(work, Study):
                     if not isinstance(doer, Analyst):
                         doer = opened.enter_context(Analyst(task, work.folder, work.edits))
-                    doer.study(work.shot, lambda: None)
+                    doer.study(work, lambda: None)
                     pipe.send((ENTRY, None))
                 else:
                     if not isinstance(doer, SegmentRenderer):

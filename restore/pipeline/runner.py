@@ -95,7 +95,7 @@ class Runner:
         index, shots = film.task.index, film.shots
         first, stop = self._span(index)
         task = replace(film.task, first=first)
-        values = self._analyse(job, task, film.edits, [s for s in shots if s.start < stop and s.end > first])
+        values = self._analyse(job, film, [s for s in shots if s.start < stop and s.end > first])
         segments = cut_segments(shots)
         if (first, stop) != (0, len(index)):
             segments = clip_segments(segments, first, stop)
@@ -209,17 +209,20 @@ class Runner:
     def _decoder_threads(self, index: FrameIndex) -> int:
         return 1 if index.decode_errors or len(index.lost) or bool(index.corrupt.any()) else 0
 
-    def _analyse(
-        self, job: Job, task: RenderTask, edits: Edits, shots: Sequence[Shot]
-    ) -> dict[int, tuple[dict[str, Any], ...]]:
-        with Analyst(task, job.folder, edits) as analyst:
-            pending = analyst.pending(shots)
-            if pending:
-                meter = Meter("analyse", sum(len(shot) for shot in pending), self.on_progress)
-                studies = [Study(shot, job.folder, edits) for shot in pending]
-                self.engine.analyse(task, studies, meter.add, self.check)
-                meter.finish()
+    def _analyse(self, job: Job, film: Film, shots: Sequence[Shot]) -> dict[int, tuple[dict[str, Any], ...]]:
+        with Analyst(film.task, job.folder, film.edits) as analyst:
+            self._study(job, film, analyst.unsettled(film.shots), film_wide=True)
+            analyst.settle(film.shots)
+            self._study(job, film, analyst.pending(shots), film_wide=False)
             return {shot.number: analyst.values(shot) for shot in shots}
+
+    def _study(self, job: Job, film: Film, shots: Sequence[Shot], film_wide: bool) -> None:
+        if not shots:
+            return
+        meter = Meter("analyse", sum(len(shot) for shot in shots), self.on_progress)
+        studies = [Study(shot, job.folder, film.edits, film_wide) for shot in shots]
+        self.engine.analyse(film.task, studies, meter.add, self.check)
+        meter.finish()
 
     @staticmethod
     def _times(index: FrameIndex, first: int, stop: int) -> tuple[Fraction, Fraction]:

@@ -24,6 +24,8 @@ class Study:
     folder: Path
     """The job's."""
     edits: Edits
+    film_wide: bool = False
+    """Whether it is watched for the stages that settle over the whole film, and for no others."""
 
     @property
     def key(self) -> str:
@@ -64,9 +66,20 @@ class Analyst:
         """What every stage is told about a shot, edits applied."""
         return tuple(self._analysis.values(shot))
 
-    def study(self, shot: Shot, check: Callable[[], None]) -> None:
+    def unsettled(self, shots: Sequence[Shot]) -> list[Shot]:
+        """Those of the film's shots that stages which settle over all of it have yet to watch."""
+        return self._analysis.unsettled(shots)
+
+    def settle(self, shots: Sequence[Shot]) -> None:
+        """Write into the plan of every shot what the whole film comes to."""
+        self._analysis.settle(shots)
+
+    def study(self, study: Study, check: Callable[[], None]) -> None:
         """Bring the plan of a shot up to date; `check` is called before every frame, and raises to stop."""
         if not self._ready:
             self._opened.enter_context(self._chain)
             self._ready = True
-        self._analysis.run(shot, check)
+        if study.film_wide:
+            self._analysis.watch(study.shot, check)
+        else:
+            self._analysis.run(study.shot, check)

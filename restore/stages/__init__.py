@@ -15,6 +15,8 @@ _STAGES = {
     ),
     "stabilize": ("restore.stages.stabilize.options:StabilizeOptions", "restore.stages.stabilize.render:Stabilize"),
     "dedust": ("restore.stages.dedust.options:DedustOptions", "restore.stages.dedust.render:Dedust"),
+    "refade": ("restore.stages.refade.options:RefadeOptions", "restore.stages.refade.render:Refade"),
+    "retouch": ("restore.stages.retouch.options:RetouchOptions", "restore.stages.retouch.render:Retouch"),
     "denoise": ("restore.stages.denoise.options:DenoiseOptions", "restore.stages.denoise.render:Denoise"),
     "colorize": ("restore.stages.colorize.options:ColorizeOptions", "restore.stages.colorize.render:Colorize"),
     "regrain": ("restore.stages.regrain.options:RegrainOptions", "restore.stages.regrain.render:Regrain"),

@@ -85,6 +85,17 @@ _MODELS = (
         bundled=True,
     ),
     ModelSpec(
+        id="retouch-marks",
+        title="Damage of photographs",
+        kind="analysis",
+        purpose="Finds scratches, creases and specks in a single picture; takes some glints and wires for them.",
+        architecture="MarkNet",
+        licence=MIT_OURS,
+        source="models/retouch-marks/README.md",
+        file_name="retouch-marks.safetensors",
+        bundled=True,
+    ),
+    ModelSpec(
         id="realesr-general-x4v3",
         title="Real-ESRGAN general ×4 v3 (compact)",
         kind="upscale",

@@ -128,9 +128,9 @@ class TestReferences:
         made = colours_of(output)
         assert error(made, true) < 2.5 < 0.4 * error(colours_of(source), true)
         for first, last in ((0, 13), (14, 27)):
-            assert error(made[last : last + 1], true[last : last + 1]) < 1.5 * max(
-                1.5, error(made[first : first + 1], true[first : first + 1])
-            )
+            seen = slice(14 + 2 * 13, None)  # what the ball has uncovered in between nobody has coloured
+            before, after = (error(made[n : n + 1, :, seen], true[n : n + 1, :, seen]) for n in (first, last))
+            assert after < 1.5 * max(1.0, before)
 
     def test_luma_is_the_sources(self, tmp_path: Path, two_shots: tuple[Path, Pictures]) -> None:
         source, true = two_shots

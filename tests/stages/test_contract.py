@@ -19,7 +19,7 @@ from restore.pipeline.picture import Converter
 from restore.pipeline.timeline import TimelineStage
 from restore.stages import build_stage, stage_names
 
-COVERED = {"colorize", "dedust", "deflicker", "stabilize", "upscale"}
+COVERED = {"colorize", "dedust", "deflicker", "denoise", "refade", "regrain", "retouch", "stabilize", "upscale"}
 
 
 def test_every_stage_keeps_the_contract() -> None:
@@ -169,6 +169,26 @@ class TestDedust(StageContract):
     @pytest.fixture
     def off(self) -> Stage[Any]:
         return build_stage("dedust", {"strength": 0})
+
+
+class TestRefade(StageContract):
+    @pytest.fixture
+    def stage(self) -> Stage[Any]:
+        return build_stage("refade", {"sensitivity": 1})
+
+    @pytest.fixture
+    def off(self) -> Stage[Any]:
+        return build_stage("refade", {"sensitivity": 1, "strength": 0})
+
+
+class TestRetouch(StageContract):
+    @pytest.fixture
+    def stage(self) -> Stage[Any]:
+        return build_stage("retouch", {"sensitivity": 1})
+
+    @pytest.fixture
+    def off(self) -> Stage[Any]:
+        return build_stage("retouch", {"sensitivity": 1, "strength": 0})
 
 
 class TestColorize(StageContract):

@@ -69,15 +69,15 @@ class Track:
         usual = shows >= 0.5
         if usual.mean() < SHORT:
             return False
-        slopes, rests = zip(*(_straight(x, present & usual) for x, present in zip(self.x, self.present, strict=True)))
-        crooked = float(np.mean(rests))
+        runs = np.array([_straight(x, there & usual) for x, there in zip(self.x, self.present, strict=True)])
+        slope, crooked = (float(value) for value in runs.mean(0))
         # The largest fifth is left out: a line that stands still and jumps once or twice is no scratch.
         least = np.sort(np.asarray(self.wandering), axis=0)[: max(1, int(len(self.wandering) * 0.8))].mean(0)
         still, against_near, against_all = np.sqrt(np.maximum(least / 0.44, 0))  # of a normal variable's variance
         wanders = WANDERS <= min(still, against_near, against_all) <= LEAPS
         if usual.mean() < LONG:
             steady = float(shows[shows > 0].mean()) >= 0.7
-            leans = abs(float(np.mean(slopes))) * 480 / self.height > SLANT
+            leans = abs(slope) * 480 / self.height > SLANT
             return wanders and steady and not leans and crooked < CROOKED_SHORT
         alone = still < 0.5 and min(against_near, against_all) > DRIFTS
         return (wanders or alone) and crooked < CROOKED and float(shows[usual].mean()) > 0.6
@@ -141,7 +141,7 @@ def scene_step(costs: Floats, x: float, outer: float) -> float:
         return 0.0
     cost = costs[:, columns].mean(1)
     best = int(cost.argmin())
-    if cost[best] > 0.7 * cost[len(_STEPS) // 2] or not 0 < best < len(_STEPS) - 1:
+    if cost[best] > 0.9 * cost[len(_STEPS) // 2] or not 0 < best < len(_STEPS) - 1:
         return 0.0
     left, middle, right = cost[best - 1 : best + 2]
     return float(_STEPS[best] + 0.125 * (left - right) / max(left - 2 * middle + right, 1e-12))

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from restore.analysis.flow import Plane
-from restore.stages.dedust.judge import Context, Labels, Table, dirt_odds, measure
+from restore.stages.dedust.judge import FEATURES, Context, Labels, Table, dirt_odds, measure, seek
 
 Mask = npt.NDArray[np.bool_]
 
@@ -40,6 +40,9 @@ class Limits:
     """How much of the neighbours' range around a pixel counts: 1 forgives a motion that is wrong by a pixel."""
     odds: float = 0.0
     """Logarithm of the odds of being dirt from which on a patch is repaired."""
+    company: float = 0.01
+    """Where so large a share of the pixels around spikes in the frames before and after too, beyond what is usual in
+    them, it rains, or sparkles."""
     largest: float = 0.02
     """Largest patch, as a share of the picture; more is a flash or another picture."""
 
@@ -48,7 +51,7 @@ class Limits:
         """For a sensitivity in [0, 1]; where both neighbours lie on one side, what comes or goes looks like dirt."""
         factor = 2.0 ** (1 - 2 * sensitivity)
         odds = 6 * (0.5 - sensitivity) + (2.0 if one_sided else 0.0)
-        return cls(sure=0.030 * factor, faint=0.020 * factor**0.5, odds=odds)
+        return cls(sure=0.030 * factor, faint=0.020 * factor**0.5, odds=odds, company=0.01 / factor)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +148,9 @@ def candidate_levels(views: Views, limits: Limits, context: Context) -> list[tup
         found = spikes(views, limits.relaxed)
         labels, count = candidates(found, limits)
         table = measure(labels, count, views.here, views.one, views.other, found.unrest, context, 2**level)
+        wanted = dirt_odds(table) > limits.odds
+        wanted[0] = False
+        seek(table, labels, wanted, views.here, views.one, views.other)
         levels.append((labels, table))
         if min(views.here.shape) < 48:
             break
@@ -158,7 +164,8 @@ def patches(views: Views, limits: Limits, context: Context) -> Mask:
     for labels, table in candidate_levels(views, limits, context):
         if len(table) == 1:
             continue
-        dirt = dirt_odds(table) > limits.odds
+        company = np.exp(table[:, FEATURES.index("company")])
+        dirt = (dirt_odds(table) > limits.odds) & (company <= limits.company + 0.001)
         dirt[0] = False
         where = dirt[labels]
         if where.shape != result.shape:

@@ -25,6 +25,7 @@ class Gaps:
 
     @classmethod
     def of(cls, mask: Mask) -> Gaps:
+        """The runs of a mask, (H, W)."""
         starts = mask & ~np.pad(mask, ((0, 0), (1, 0)))[:, :-1]
         ends = mask & ~np.pad(mask, ((0, 0), (0, 1)))[:, 1:]
         row, first = np.nonzero(starts)

@@ -17,17 +17,45 @@ from restore.analysis.flow import Plane
 Labels = npt.NDArray[np.int32]
 Table = npt.NDArray[np.float64]
 
-FEATURES = ("contrast", "ring", "ring split", "split", "unrest", "company", "area", "unsteady", "speed")
+FEATURES = (
+    *("contrast", "ring", "ring split", "split", "unrest", "company", "area", "unsteady", "speed"),
+    *("texture", "elsewhere"),
+)
 """Natural logarithms of: the patch's mean difference from its neighbours; how badly the ring around it is predicted,
 and how much the two neighbours differ there and inside, each as a share of that difference; the difference as a
 multiple of the unrest around; the share of spikes around, in the frames before and after; the area in pixels of full
-size; by how many pixels a frame (of the reduced picture) the motion there changes; how fast it is."""
+size; by how many pixels a frame (of the reduced picture) the motion there changes; how fast it is; how rough the ring
+is; and how much the patch differs from what is most like it near by in the neighbours, both as shares of the
+difference: what only moves otherwise than was thought is there too."""
+
+# fmt: off
+MEANS = (
+    -2.377, -1.111, -1.295, -1.554, 1.044, -6.385, 1.834, -0.981, 0.023, -1.158, 0.394,
+)
+DEVIATIONS = (
+    0.571, 0.935, 0.947, 1.040, 0.674, 0.976, 1.145, 0.881, 1.056, 1.009, 0.401,
+)
+"""Of the features over all patches it was fitted to."""
 
 WEIGHTS = (
-    *(-0.1687, -1.6771, -0.6190, -1.0231, 1.9474, -0.8563, 0.9827, 0.0854, -0.2944),
-    *(-0.2960, -0.0130, -0.1669, -0.0803, -0.1100, 0.1108, -0.0745, 0.0037, -0.0542),  # of the squares
+    0.188, -0.950, -0.095, -0.774, 1.446, -1.195, 0.623, -0.081, 0.116, -0.797, 0.007,
+    -0.325, -0.304, -0.077, -0.173, -0.312, 0.116, 0.019, 0.059, 0.155, 0.171, -0.384,
+    0.052, -0.322, -0.193, -0.302, 0.120, -0.199, 0.018, 0.296, 0.178, -0.182, -0.193,
+    0.258, 0.180, 0.243, -0.068, -0.131, 0.034, -0.161, 0.263, 0.370, -0.001, 0.080,
+    0.119, 0.075, 0.344, 0.154, 0.332, -0.123, -0.061, -0.631, -0.023, -0.134, -0.044,
+    -0.024, -0.447, -0.357, -0.076, -0.059, -0.154, -0.102, -0.426, 0.121, 0.063, 0.290,
+    -0.011, -0.171, -0.195, 0.059, 0.135, -0.072, -0.058, 0.189, -0.190, 0.064, -0.648,
 )
-OFFSET = -16.881
+# fmt: on
+"""Of the standardised features, their squares, and the products of two."""
+OFFSET = 0.284
+
+
+_NOWHERE = 1.02
+_PATCH = 12
+"""Half the side of the largest piece that is sought in the neighbours,"""
+_REACH = 6
+"""and how far from its place, in pixels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +69,10 @@ class Context:
     speed: Plane
     """Pixels a frame."""
 
-    def resized(self, size: tuple[int, int]) -> tuple[Plane, Plane, Plane]:
+    def resized(self, size: tuple[int, int]) -> tuple[Plane, ...]:
         """All three, for a picture of (width, height)."""
-        company, unsteady, speed = (
-            np.asarray(cv2.resize(plane, size, interpolation=cv2.INTER_LINEAR), np.float32)
-            for plane in (self.company, self.unsteady, self.speed)
-        )
-        return company, unsteady, speed
+        planes = (self.company, self.unsteady, self.speed)
+        return tuple(np.asarray(cv2.resize(one, size, interpolation=cv2.INTER_LINEAR), np.float32) for one in planes)
 
 
 def measure(
@@ -76,6 +101,8 @@ def measure(
     company, unsteady, speed = context.resized(labels.shape[::-1])
     contrast = np.maximum(mean(np.minimum(to_one, to_other), on_patch, labels), 1e-4)
     split = np.abs(one - other)
+    smooth = (one + other) / 2
+    rough = np.abs(cv2.Sobel(smooth, cv2.CV_32F, 1, 0)) / 8 + np.abs(cv2.Sobel(smooth, cv2.CV_32F, 0, 1)) / 8
     area = np.maximum(np.bincount(labels.ravel()[on_patch], minlength=count), 1) * float(scale * scale)
     columns = (
         contrast,
@@ -87,15 +114,44 @@ def measure(
         area,
         mean(unsteady, on_patch, labels) + 0.05,
         mean(speed, on_patch, labels) + 0.2,
+        mean(rough, on_ring, ring) / contrast + 0.02,
+        np.full(count, _NOWHERE),
     )
     return np.asarray(np.log(np.stack(columns, axis=1)), np.float64)
 
 
+def seek(table: Table, labels: Labels, wanted: npt.NDArray[np.bool_], here: Plane, one: Plane, other: Plane) -> None:
+    """Look for the wanted patches near by in both neighbours, and write how much they differ there into their rows.
+
+    `measure` takes it that nothing like them is there: what is no dirt even so need not be sought.
+    """
+    if not wanted.any():
+        return
+    rows, columns = np.nonzero(wanted[labels])
+    owners = labels[rows, columns]
+    order = np.argsort(owners, kind="stable")
+    rows, columns, owners = rows[order], columns[order], owners[order]
+    names, starts = np.unique(owners, return_index=True)
+    height, width = labels.shape
+    for label, y, x in zip(names, np.split(rows, starts[1:]), np.split(columns, starts[1:]), strict=True):
+        at_y, at_x = (int(y.min() + y.max()) // 2, int(x.min() + x.max()) // 2)
+        half_y, half_x = (min(_PATCH, int(np.ptp(place)) // 2 + 2) for place in (y, x))
+        top, bottom = max(0, at_y - half_y), min(height, at_y + half_y + 1)
+        left, right = max(0, at_x - half_x), min(width, at_x + half_x + 1)
+        piece = here[top:bottom, left:right]
+        where = (slice(max(0, top - _REACH), bottom + _REACH), slice(max(0, left - _REACH), right + _REACH))
+        missed = max(float(cv2.matchTemplate(there[where], piece, cv2.TM_SQDIFF).min()) for there in (one, other))
+        area = int(((y >= top) & (y < bottom) & (x >= left) & (x < right)).sum())
+        contrast = np.exp(table[label, FEATURES.index("contrast")])
+        table[label, FEATURES.index("elsewhere")] = np.log(np.sqrt(max(missed, 0.0) / max(1, area)) / contrast + 0.02)
+
+
 def dirt_odds(features: Table) -> Table:
     """(count,): logarithm of the odds that each patch is dirt."""
-    return np.asarray(expanded(features) @ np.asarray(WEIGHTS) + OFFSET)
+    return np.asarray(expanded((features - MEANS) / DEVIATIONS) @ np.asarray(WEIGHTS) + OFFSET)
 
 
-def expanded(features: Table) -> Table:
-    """The features and their squares: what the weights are for."""
-    return np.concatenate((features, features**2), axis=1)
+def expanded(standard: Table) -> Table:
+    """Standardised features, their squares and their products: what the weights are for."""
+    first, second = np.triu_indices(standard.shape[1], 1)
+    return np.concatenate((standard, standard**2, standard[:, first] * standard[:, second]), axis=1)

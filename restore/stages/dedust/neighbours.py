@@ -7,7 +7,16 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from restore.analysis.flow import Field, Plane, Small, enlarged, flow_between, moved, reduced_luma, reduction
+from restore.analysis.flow import (
+    Field,
+    Plane,
+    Small,
+    enlarged,
+    flow_between,
+    moved,
+    reduced_luma,
+    reduction,
+)
 from restore.stages.dedust.detect import Views, density, evened, spikes
 from restore.stages.dedust.judge import Context
 

@@ -1,4 +1,4 @@
-"""Taking a scratch off: the layer it laid over the picture is measured and subtracted, so that what shows through stays.
+"""Taking a scratch off: the layer it laid over the picture is measured and subtracted; what shows through it stays.
 
 Most scratches are translucent: what they add has one profile across, which changes slowly along them (Kokaram, Motion
 Picture Restoration, Springer 1998, ch. 9). Profile, depth and exact path are fitted by weighted least squares to two
@@ -28,11 +28,14 @@ STEP = 0.25
 _ROUNDS = 3
 _SIDE = 6
 """So many pixels at each side of a scratch tell how well a guess hits."""
-_VISIBLE = 3 / 255
+_VISIBLE = 4.5 / 255
+"""What a scratch changes by less stays as it is."""
 _LEAST = 2e-5
 """Variance of the best guess."""
 _UNEVEN = 0.25
 """By what share of itself the depth of a scratch usually varies along it."""
+_MOST = 1.8
+"""How much deeper than usual it gets."""
 _UNSURE = 0.15
 """By what share of itself the layer of a frame beside is wrong."""
 _STRAYS = 0.3
@@ -64,22 +67,28 @@ def peel(here: View, others: Sequence[View], there: Mask, half: float, unit: flo
     hole = (np.abs(here.away) <= half) & there[:, None]
     clipped = (here.picture >= 0.999) | (here.picture <= 0.001)
     data = [_bridged(here, hole, clipped, half, unit), *(_compared(here, o, hole, clipped, half, unit) for o in others)]
-    layers = _fit(data, half, unit)
-    if layers is None:
+    fitted = _fit(data, half, unit)
+    if fitted is None:
         return here.picture, np.zeros_like(hole)
-    depth, shapes = layers
-    total, guess = np.zeros(hole.shape, np.float32), np.zeros_like(here.picture)
+    depth, shapes = fitted
+    total = np.zeros(hole.shape)
+    summed = np.zeros(here.picture.shape)
     for datum, deep, shape in zip(data, (np.zeros_like(depth[0]), *depth[1:]), shapes, strict=True):
         laid = deep[:, None] * shape if datum.away is not None else np.zeros_like(shape)
         trust = datum.trust * datum.valid / (1 + datum.trust * (_UNSURE * laid) ** 2)
         total += trust
-        guess += (here.picture - datum.over - laid[..., None]) * trust[..., None]
+        summed += (here.picture - datum.over - laid[..., None]) * trust[..., None]
     known = total > 0
-    guess = np.where(known[..., None], guess / np.maximum(total, 1e-9)[..., None], here.picture - data[0].over)
-    layer = depth[0][:, None] * shapes[0] * hole
-    seen = hole & ~clipped.any(-1) & known
-    tints = _tints(here.picture - guess, layer, total * seen)
-    return _uncovered(here.picture, layer[..., None] * tints, hole, clipped, guess, total, unit)
+    mean = summed / np.maximum(total, 1e-9)[..., None]
+    guess = np.asarray(np.where(known[..., None], mean, here.picture - data[0].over), np.float32)
+    layer = np.asarray(depth[0][:, None] * shapes[0] * hole, np.float32)
+    tints = _tints(
+        np.asarray(here.picture - guess, np.float32),
+        layer,
+        np.asarray((total * (hole & known))[..., None] * ~clipped, np.float32),
+    )
+    layers = np.asarray(layer[..., None] * tints, np.float32)
+    return _uncovered(here.picture, layers, hole, clipped, guess, np.asarray(total, np.float32), unit)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -89,7 +98,7 @@ class _Datum:
     over: Picture
     """(H, W, C)."""
     grey: Plane
-    """Its mean over the channels."""
+    """Its mean over the channels that are not clipped."""
     trust: Plane
     """(H, W): one over the variance of the guess's error."""
     valid: Mask
@@ -113,7 +122,7 @@ def _bridged(here: View, hole: Mask, clipped: Mask, half: float, unit: float) ->
     """The difference from a bridge between the two sides."""
     part = here.picture
     gaps = Gaps.of(hole)
-    over = part - gaps.bridged(part)
+    over = np.asarray(part - gaps.bridged(part), np.float32)
     missed, count = np.zeros(len(part), np.float32), np.zeros(len(part), np.float32)
     for step in (-int(2 * half + 3), int(2 * half + 3)):
         beside = gaps.beside(step)
@@ -121,26 +130,33 @@ def _bridged(here: View, hole: Mask, clipped: Mask, half: float, unit: float) ->
         missed += (((part - beside.bridged(part)) ** 2).mean(-1) * where).sum(1)
         count += where.sum(1)
     variance = along(missed, 4 * unit) / np.maximum(along(count, 4 * unit), 1e-3) + _LEAST
-    trust = np.repeat((1 / variance)[:, None], part.shape[1], 1)
-    usable = (hole & ~clipped.any(-1)).astype(np.float32)
-    return _Datum(over, over.mean(-1), trust, hole, usable, here.away, None)
+    trust = np.repeat(np.asarray(1 / variance, np.float32)[:, None], part.shape[1], 1)
+    usable = (hole & ~clipped.all(-1)).astype(np.float32)
+    return _Datum(over, _grey(over, ~clipped), trust, hole, usable, here.away, None)
+
+
+def _grey(over: Picture, open_: npt.NDArray[np.bool_]) -> Plane:
+    """The mean over the channels that are not clipped."""
+    return np.asarray((over * open_).sum(-1) / np.maximum(open_.sum(-1), 1), np.float32)
 
 
 def _compared(here: View, other: View, hole: Mask, clipped: Mask, half: float, unit: float) -> _Datum:
     """The difference from another frame, made as bright."""
     part = here.picture
     theirs = np.abs(other.away) <= half
-    sides = ((np.abs(here.away) > half) & (np.abs(here.away) <= half + _SIDE) & ~theirs & other.valid & here.valid).astype(np.float32)
+    sides = (
+        (np.abs(here.away) > half) & (np.abs(here.away) <= half + _SIDE) & ~theirs & other.valid & here.valid
+    ).astype(np.float32)
     many = np.maximum(along(sides.sum(1), 8 * unit), 1e-3)
     difference = part - other.picture
     level = along((difference * sides[..., None]).sum(1), 8 * unit) / many[:, None]
-    over = difference - level[:, None]
+    over = np.asarray(difference - level[:, None], np.float32)
     count = along(sides.sum(1), 4 * unit)
     error = along(((over**2).mean(-1) * sides).sum(1), 4 * unit) / np.maximum(count, 1e-3)
     trust = np.where(count > 1, 1 / (error + _LEAST), 0)[:, None] * other.valid.astype(np.float32)
     dark = (other.picture >= 0.999) | (other.picture <= 0.001) | clipped
-    usable = (hole | theirs) & other.valid & ~dark.any(-1)
-    return _Datum(over, over.mean(-1), trust, other.valid & hole, usable.astype(np.float32), here.away, other.away)
+    usable = (hole | theirs) & other.valid & ~dark.all(-1)
+    return _Datum(over, _grey(over, ~dark), trust, other.valid & hole, usable.astype(np.float32), here.away, other.away)
 
 
 def _fit(data: Sequence[_Datum], half: float, unit: float) -> tuple[list[Rows], list[Plane]] | None:
@@ -150,7 +166,6 @@ def _fit(data: Sequence[_Datum], half: float, unit: float) -> tuple[list[Rows], 
     weights = [datum.trust * datum.usable for datum in data]
     depth = [np.ones(len(own), np.float32) for _ in data]
     for turn in range(_ROUNDS):
-        # The frames beside are looked at once their scratches are known well enough to be told from this frame's.
         values = _profile(data, aways, weights, depth, half)
         if values is None:
             return None
@@ -160,7 +175,7 @@ def _fit(data: Sequence[_Datum], half: float, unit: float) -> tuple[list[Rows], 
             slopes = [(_at(values, away + STEP) - _at(values, away - STEP)) / (2 * STEP) for away in aways]
             shifts = _shifts(data, weights, depth, shapes, slopes, unit)
             aways = [away - shift[:, None] for away, shift in zip(aways, shifts, strict=True)]
-    return depth, [_at(values, away) for away in aways]
+    return depth, shapes
 
 
 def _at(values: Rows, away: Plane) -> Plane:
@@ -212,7 +227,7 @@ def _spread(away: Rows, values: Rows, size: int) -> Rows:
 
 
 def _normal(
-    data: Sequence[_Datum], weights: Sequence[Plane], columns: Sequence[Plane], goals: Sequence[Plane]
+    weights: Sequence[Plane], columns: Sequence[Plane], goals: Sequence[Plane]
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
     """Row by row, the normal equations of ``goal = own column - other's column``: (H, K, K) and (H, K)."""
     height, count = len(columns[0]), len(columns)
@@ -231,16 +246,19 @@ def _normal(
 
 def _depths(data: Sequence[_Datum], weights: Sequence[Plane], shapes: Sequence[Plane], unit: float) -> list[Rows]:
     """How much the scratch adds in each row of each frame, drawn to what it adds over many rows and all frames."""
-    matrix, vector = _normal(data, weights, shapes, [datum.grey for datum in data])
+    matrix, vector = _normal(weights, shapes, [datum.grey for datum in data])
     power, found = along(matrix.sum((1, 2)), 40 * unit), along(vector.sum(1), 40 * unit)
     # All as deep: a single unknown.
     usual = found / np.maximum(power, 1e-6)
     sigma = 5 * unit
     rows = np.float32(2 * np.sqrt(np.pi) * sigma)
     prior = 1 / (_UNEVEN**2 * usual**2 + 1e-5)
-    matrix = along(matrix, sigma) * rows + prior[:, None, None] * np.eye(matrix.shape[1], dtype=np.float32)
-    vector = along(vector, sigma) * rows + (prior * usual)[:, None]
-    return list(np.linalg.solve(matrix, vector[..., None])[..., 0].T.astype(np.float32))
+    drawn = along(matrix, sigma) * rows + prior[:, None, None] * np.eye(matrix.shape[1])
+    goal = along(vector, sigma) * rows + (prior * usual)[:, None]
+    depths = np.linalg.solve(drawn, goal[..., None])[..., 0].T.astype(np.float32)
+    # What adds where the rest of the scratch takes away, or adds far more, is of the picture.
+    middle = float(np.median(usual[weights[0].any(1)])) if weights[0].any() else 0.0
+    return list(np.clip(depths, min(0.0, _MOST * middle), max(0.0, _MOST * middle)))
 
 
 def _shifts(
@@ -255,18 +273,20 @@ def _shifts(
     laid = [deep[:, None] * shape for deep, shape in zip(depth, shapes, strict=True)]
     goals = [datum.grey - laid[0] + (laid[n] if n else 0) for n, datum in enumerate(data)]
     columns = [-deep[:, None] * slope for deep, slope in zip(depth, slopes, strict=True)]
-    matrix, vector = _normal(data, weights, columns, goals)
+    matrix, vector = _normal(weights, columns, goals)
     sigma = 20 * unit
     rows = np.float32(2 * np.sqrt(np.pi) * sigma)
-    matrix = along(matrix, sigma) * rows + np.eye(matrix.shape[1], dtype=np.float32) / _STRAYS**2
-    shifts = np.linalg.solve(matrix, (along(vector, sigma) * rows)[..., None])[..., 0]
-    return list(np.clip(shifts, -0.5, 0.5).T.astype(np.float32))
+    drawn = along(matrix, sigma) * rows + np.eye(matrix.shape[1]) / _STRAYS**2
+    found = np.linalg.solve(drawn, (along(vector, sigma) * rows)[..., None])[..., 0]
+    return list(np.clip(found, -0.5, 0.5).T.astype(np.float32))
 
 
-def _tints(over: Picture, layer: Plane, weight: Plane) -> Rows:
-    """(C,): how much of a grey layer lies on each channel."""
-    power = max(float((layer**2 * weight).sum()), 1e-9)
-    return np.asarray([(over[..., c] * layer * weight).sum() / power for c in range(over.shape[2])], np.float32)
+def _tints(over: Picture, layer: Plane, weight: Picture) -> Rows:
+    """(C,): how much of a grey layer lies on each channel; as much as on the others where it cannot be seen."""
+    power = (layer[..., None] ** 2 * weight).sum((0, 1))
+    found = (over * layer[..., None] * weight).sum((0, 1))
+    usual = float(found.sum() / max(power.sum(), 1e-9))
+    return np.asarray(np.where(power > 0.01 * power.sum(), found / np.maximum(power, 1e-9), usual), np.float32)
 
 
 def _uncovered(
@@ -275,12 +295,13 @@ def _uncovered(
     """The frame without the layer, weighed against the guess; what was clipped is known only to lie beyond."""
     changed = (np.abs(layer) >= _VISIBLE).any(-1) & hole
     bare = part - layer
-    usable = (changed & ~clipped.any(-1)).astype(np.float32)
-    power = along((((bare - guess) ** 2).mean(-1) * trust * usable).sum(1), 8 * unit)
+    usable = (changed & ~clipped.all(-1)).astype(np.float32)
+    power = along((_grey((bare - guess) ** 2, ~clipped) * trust * usable).sum(1), 8 * unit)
     power = power / np.maximum(along(usable.sum(1), 8 * unit), 1e-3)
     gain = np.clip(1 / np.maximum(power, 1e-6), 0, 1)[:, None, None]
-    result = guess + gain * (bare - guess)
+    mixed = guess + gain * (bare - guess)
     low = np.where(part >= 0.999, np.minimum(bare, 1), -np.inf)
     high = np.where(part <= 0.001, np.maximum(bare, 0), np.inf)
-    result = np.where(clipped, np.clip(guess, low, high), result)
-    return np.where(changed[..., None], result, part).astype(np.float32), changed
+    result: Picture = np.asarray(np.where(clipped, np.clip(guess, low, high), mixed), np.float32)
+    changed &= (np.abs(result - part) >= _VISIBLE).any(-1)
+    return np.where(changed[..., None], result, part), changed

@@ -1,4 +1,4 @@
-"""Scratches while rendering: the plan says where each runs; its exact path is found in the frame, and it is taken off."""
+"""Scratches while rendering: the plan says where each runs; its exact path is found in the frame."""
 
 from __future__ import annotations
 
@@ -118,10 +118,12 @@ def traced(luma: Plane, line: Line, pts: int) -> Trace | None:
     total, way = best_path(coarse)
     columns = way[:, int(total.argmax())]
     where = (np.arange(count) + 0.5) * height / count
-    shows = _shows(coarse[np.arange(count), columns], (where >= line.rows[0] * height) & (where <= line.rows[1] * height))
+    shows = _shows(
+        coarse[np.arange(count), columns], (where >= line.rows[0] * height) & (where <= line.rows[1] * height)
+    )
     if not shows.any():
         return None
-    x = planned + np.interp(rows, where, precise(coarse, columns) - _BAND)
+    x = planned + np.interp(rows, where, _steady(precise(coarse, columns) - _BAND, shows))
     there = np.interp(rows, where, shows.astype(float)) > 0.25
     return Trace(x.astype(np.float32), there, _half_width(luma, line.sign, x, there))
 
@@ -136,17 +138,30 @@ def _shows(strength: npt.NDArray[np.floating[Any]], within: Mask) -> Mask:
     return np.asarray(closed, bool)
 
 
+def _steady(offset: npt.NDArray[np.float64], shows: Mask) -> npt.NDArray[np.float64]:
+    """Offsets of strips without those that something of the scene drew away: the median of five, a little smoothed."""
+    strip = np.arange(len(offset))
+    found = np.interp(strip, strip[shows], offset[shows])
+    wide = np.pad(found, 2, mode="edge")
+    middle = np.median(np.lib.stride_tricks.sliding_window_view(wide, 5), axis=1)
+    return np.asarray(np.convolve(np.pad(middle, 1, mode="edge"), (0.25, 0.5, 0.25), "valid"))
+
+
 def _half_width(luma: Plane, sign: int, x: npt.NDArray[np.float64], there: Mask) -> float:
     """Twice the distance in which the line's mean profile comes down to an eighth of its height: room for its rims."""
     away = reach(luma.shape[0]) + 1
     offsets = np.arange(-away, away + 0.01, 0.5)
     at_x = (x[there][:, None] + offsets).astype(np.float32)
     at_y = np.repeat(np.flatnonzero(there)[:, None], len(offsets), 1).astype(np.float32)
-    profile = np.median(cv2.remap(luma, at_x, at_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), axis=0) * sign
-    profile = profile - np.minimum(profile[:2].mean(), profile[-2:].mean())
-    peak = float(profile[len(profile) // 2 - 1 : len(profile) // 2 + 2].max())
-    wide = np.abs(offsets)[profile > 0.12 * peak]
-    return 2 * float(np.clip(wide.max() if len(wide) else 1.0, 1.0, away - 1.5))
+    rows = cv2.remap(luma, at_x, at_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE) * sign
+    ends = np.stack((rows[:, :2].mean(1), rows[:, -2:].mean(1)))
+    profile = np.median(
+        rows - ends[0, :, None] - (ends[1] - ends[0])[:, None] * np.linspace(0, 1, len(offsets)), axis=0
+    )
+    middle = len(offsets) // 2
+    low = profile <= 0.12 * float(profile[middle - 1 : middle + 2].max())
+    left, right = (int(np.append(side, True).argmax()) for side in (low[middle::-1], low[middle:]))
+    return 2 * float(np.clip(max(left, right) * 0.5, 1.0, away - 1.5))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -184,7 +199,7 @@ def mend_scratches(here: Picture, traces: Sequence[Trace | None], beside: Sequen
         away = np.arange(x0, x1, dtype=np.float32) - trace.x[:, None]
         view = View(np.ascontiguousarray(result[:, x0:x1]), away, free)
         others = [_moved(other, field, number, (x0, x1), shape) for other, field in zip(beside, fields, strict=True)]
-        mended, where = peel(view, others, trace.there, trace.half, shape[0] / 480)
+        mended, where = peel(view, others, trace.there, trace.half, max(0.5, shape[0] / 480))
         result[:, x0:x1] = mended
         changed[:, x0:x1] |= where
     return result, changed
@@ -195,9 +210,13 @@ def _moved(other: Beside, field: Field, number: int, columns: tuple[int, int], s
     height, width = shape[:2]
     y, x = np.mgrid[0:height, columns[0] : columns[1]].astype(np.float32)
     sy, sx = height / field.shape[0], width / field.shape[1]
-    motion = cv2.remap(field, (x + 0.5) / sx - 0.5, (y + 0.5) / sy - 0.5, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    motion = cv2.remap(
+        field, (x + 0.5) / sx - 0.5, (y + 0.5) / sy - 0.5, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+    )
     at_x, at_y = x + motion[..., 0] * np.float32(sx), y + motion[..., 1] * np.float32(sy)
-    picture = cv2.remap(other.picture, at_x, at_y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE).reshape(*x.shape, -1)
+    picture = cv2.remap(other.picture, at_x, at_y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE).reshape(
+        *x.shape, -1
+    )
     valid = (at_x >= 0) & (at_x <= width - 1) & (at_y >= 0) & (at_y <= height - 1)
     row = np.clip(np.round(at_y).astype(int), 0, height - 1)
     away = np.full(x.shape, _FAR, np.float32)
@@ -209,4 +228,4 @@ def _moved(other: Beside, field: Field, number: int, columns: tuple[int, int], s
             away = theirs
         else:
             valid &= np.abs(theirs) > trace.half
-    return View(np.asarray(picture, np.float32), away, valid)
+    return View(np.asarray(picture.reshape(*x.shape, -1), np.float32), away, valid)

@@ -44,7 +44,7 @@ class Denoise(Stage[DenoiseOptions]):
 
     def window(self) -> Window:
         """As many frames as are averaged."""
-        return Window(self.options.frames, self.options.frames)
+        return Window(self.options.radius, self.options.radius)
 
     def analyzer(self) -> Analyzer:
         """What measures the noise."""
@@ -85,7 +85,7 @@ class Denoise(Stage[DenoiseOptions]):
         self._motion.see([batch.pts[n] for n in present], [split[0][n] for n in present])
         frames = []
         for n in range(*batch.core.indices(len(batch.pts))):
-            near = [other for other in present if other != n and abs(other - n) <= self.options.frames]
+            near = [other for other in present if other != n and abs(other - n) <= self.options.radius]
             done = self._denoised(batch, split, n, near, noises, told)
             frames.append([
                 None if new is None else amount * (new - torch.from_numpy(old[n]))
