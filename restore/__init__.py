@@ -15,7 +15,8 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from restore import zoo
-    from restore.api import apply, prepare_run, preview, probe, run, shots, survey_fields
+    from restore.api import apply, prepare_run, probe, run, shots
+    from restore.examine import plot, preview, survey_fields
     from restore.presets import preset
     from restore.recipe import Recipe
 
@@ -23,6 +24,7 @@ __all__ = [
     "Recipe",
     "__version__",
     "apply",
+    "plot",
     "prepare_run",
     "preset",
     "preview",
@@ -36,7 +38,8 @@ __all__ = [
 _HOMES = {
     "Recipe": "restore.recipe",
     "preset": "restore.presets",
-    **dict.fromkeys(("apply", "prepare_run", "preview", "probe", "run", "shots", "survey_fields"), "restore.api"),
+    **dict.fromkeys(("apply", "prepare_run", "probe", "run", "shots"), "restore.api"),
+    **dict.fromkeys(("plot", "preview", "survey_fields"), "restore.examine"),
 }
 
 

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable
-from contextlib import closing
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import islice
 from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING, Any
@@ -23,27 +20,26 @@ from restore.frames import ColorInfo, Frame, PixelFormat, Shot, VideoFormat
 from restore.media.open import identity, open_source
 from restore.media.open import probe as _probe
 from restore.media.options import InputOptions
+from restore.media.pictures import is_picture
 from restore.media.probe import SourceInfo
-from restore.media.source import VideoSource
+from restore.media.sequence import is_sequence
 from restore.pipeline.chain import Chain
+from restore.pipeline.contract import Device
 from restore.pipeline.device import choose_device
 from restore.pipeline.index import FrameIndex
 from restore.pipeline.job import Job, default_folder, disk_errors
 from restore.pipeline.listing import list_frames
-from restore.pipeline.plan import Edits, read_json
+from restore.pipeline.plan import Edits
 from restore.pipeline.progress import Meter, OnProgress
 from restore.pipeline.runner import JobResult, Runner
 from restore.pipeline.setup import Request, Setup, prepare
-from restore.pipeline.timeline import split_stages
+from restore.pipeline.sound_runner import SoundRunner, SoundSetup, prepare_sound
 from restore.recipe import Recipe
 from restore.stages import build_stage
+from restore.voice import SOUND
 
 if TYPE_CHECKING:
-    from restore.pipeline.contract import Finding
-    from restore.pipeline.preview import Moment
     from restore.pipeline.render import Engine
-    from restore.report.page import Step
-    from restore.stages.deinterlace.survey import FieldSurvey
 
 StrPath = str | os.PathLike[str]
 
@@ -67,31 +63,6 @@ def probe(source: StrPath, input: InputOptions = InputOptions()) -> SourceInfo:
     return _probe(os.fspath(source), input)
 
 
-def survey_fields(source: StrPath, input: InputOptions = InputOptions()) -> FieldSurvey | None:
-    """Look at a few stretches of a film and tell progressive, interlaced and telecined apart.
-
-    None for pictures and sequences of them, which hold no fields. Raises as `probe`.
-    """
-    from restore.stages.deinterlace.survey import LENGTH, STRETCHES, survey
-
-    info = _probe(os.fspath(source), input)
-    if info.kind != "film":
-        return None
-    length = info.duration or Fraction(0)
-    frames = int(length * info.format.frame_rate)
-    places = STRETCHES if frames > 4 * STRETCHES * LENGTH else 1
-    stretches: list[list[Frame]] = []
-    with open_source(os.fspath(source), input) as opened:
-        assert isinstance(opened, VideoSource)
-        for place in range(places):
-            # Not its very beginning, which is black, and at the end nothing is left to look at.
-            start = info.start + length * Fraction(2 * place + 1, 2 * places)
-            found = opened.near(round(start / info.format.time_base)) if places > 1 else opened.frames()
-            with closing(found) as stream:
-                stretches.append(list(islice(stream, LENGTH if places > 1 else STRETCHES * LENGTH)))
-    return survey(stretches, info.format, info.field_order)
-
-
 def prepare_run(
     source: StrPath,
     output: StrPath,
@@ -104,15 +75,22 @@ def prepare_run(
     device: str = "auto",
     precision: str = "auto",
     batch: int | None = None,
-) -> Setup:
+) -> Setup | SoundSetup:
     """Check everything a run needs without starting it; what ``--dry-run`` prints. Raises RestoreError."""
-    stages = tuple(build_stage(name, options) for name, options in recipe.stages)
+    stages = tuple(build_stage(name, options) for name, options in recipe.stages if name not in SOUND)
+    sound = tuple(SOUND.build(name, options) for name, options in recipe.stages if name in SOUND)
     request = Request(
         os.fspath(source), Path(output), stages, recipe.input, recipe.output, recipe.as_dict(),
         None if start is None else str(start), None if end is None else str(end),
-        None if work_dir is None else Path(work_dir), overwrite, batch,
+        None if work_dir is None else Path(work_dir), overwrite, batch, sound,
     )  # fmt: skip
-    return prepare(request, lambda depth, master: choose_device(device, precision, depth, master))
+
+    def choose(depth: int, master: bool) -> Device:
+        return choose_device(device, precision, depth, master)
+
+    if sound and not stages and not (is_sequence(request.source) or is_picture(request.source)):
+        return prepare_sound(request, choose)
+    return prepare(request, choose)
 
 
 def run(
@@ -134,9 +112,9 @@ def run(
     """Restore `source` into `output`, or go on where an earlier call stopped.
 
     Args:
-        source: a film, a pattern like ``scan_%06d.dpx``, a folder of pictures, or one picture.
+        source: a film, a pattern like ``scan_%06d.dpx``, a folder of pictures, one picture, or a sound file.
         output: where to; its name decides the container.
-        recipe: the stages and their options.
+        recipe: the stages and their options. If all of them are of sound, pictures are copied as they are.
         start, end: render only this part: seconds, a timecode, or frames as ``120f``; pixels are those of a full run.
         work_dir: the job folder; ``OUTPUT.restore`` beside the output if not given.
         overwrite: replace an existing output (this job's own is always replaced).
@@ -159,7 +137,7 @@ def run(
 
 
 def run_prepared(
-    setup: Setup,
+    setup: Setup | SoundSetup,
     *,
     engine: Engine | None = None,
     on_progress: OnProgress | None = None,
@@ -167,52 +145,9 @@ def run_prepared(
 ) -> JobResult:
     """Carry out what `prepare_run` checked."""
     cancelled = cancel.is_set if isinstance(cancel, Event) else cancel or (lambda: False)
+    if isinstance(setup, SoundSetup):
+        return SoundRunner(setup, on_progress, cancelled).run()
     return Runner(setup, engine or InlineEngine(), on_progress, cancelled).run()
-
-
-@dataclass(frozen=True)
-class PreviewResult:
-    """What a preview wrote."""
-
-    film: Path
-    """Pairs of source and result, side by side."""
-    sheet: Path
-    """A still of each moment."""
-    moments: tuple[Moment, ...]
-
-
-def preview(
-    setup: Setup,
-    *,
-    seconds: float = 2.0,
-    moments: int = 4,
-    on_progress: OnProgress | None = None,
-    cancel: Event | Callable[[], bool] | None = None,
-) -> PreviewResult:
-    """Render the worst moments of a film that `prepare_run` checked, side by side with the source.
-
-    Written beside the output: ``OUTPUT.preview.mp4`` and ``OUTPUT.preview.png``, replaced if there. Pixels are those
-    of the full run; what it can use of them is kept in its job folder.
-
-    Args:
-        setup: from `prepare_run`.
-        seconds: length of each moment.
-        moments: how many.
-        on_progress, cancel: as in `run`.
-
-    Raises RestoreError.
-    """
-    from restore.pipeline.preview import Previewer
-    from restore.report.pairs import Pairs
-
-    cancelled = cancel.is_set if isinstance(cancel, Event) else cancel or (lambda: False)
-    previewer = Previewer(setup, InlineEngine(), on_progress, cancelled, moments=moments, seconds=seconds)
-    # A pattern's %06d has no place in the name of one film.
-    stem = re.sub(r"%0?\d*d", "", setup.request.output.stem).rstrip("_-. ") or "film"
-    film, sheet = (setup.request.output.with_name(f"{stem}.preview{suffix}") for suffix in (".mp4", ".png"))
-    with Pairs(film, sheet, setup.info.format, setup.output.format, setup.transfer) as pairs:
-        found = previewer.preview(pairs.show)
-    return PreviewResult(film, sheet, tuple(found))
 
 
 def shots(
@@ -244,50 +179,24 @@ def shots(
     return [_listed(shot, index) for shot in found]
 
 
-def report(job: StrPath) -> Path:
-    """Write the report of a job folder, ``report.html`` in it; returns its path.
+def export_keyframes(
+    source: StrPath, folder: StrPath, input: InputOptions = InputOptions(), on_progress: OnProgress | None = None
+) -> list[Path]:
+    """Write the frames of a film worth colouring by hand, one or more a shot, as PNG pictures; returns them all.
 
-    Raises SourceNotFoundError or PlanError for what is no job folder.
+    Their names say which frames they are: `colorize` takes the folder back as ``references``. Pictures that are there
+    already are left alone. Raises SourceNotFoundError, SourceError, OutputError.
     """
-    from restore.report.job_report import read_manifest, write_job_report
+    from restore.stages.colorize.keyframes import export
 
-    folder = Path(job)
-    with disk_errors(folder):
-        return write_job_report(folder, _steps(folder, read_manifest(folder)["recipe"]))
-
-
-def _steps(folder: Path, recipe: dict[str, Any]) -> list[Step]:
-    """What each stage of a job did, by its plan."""
-    from restore.pipeline.analyse import stage_key
-    from restore.report.page import Step
-
-    shots = [read_json(path)["stages"] for path in sorted((folder / "plan").glob("shot-*.json"))]
-    stages = [(name, build_stage(name, options)) for name, options in Recipe.from_dict(recipe).stages]
-    _, pictures = split_stages([stage for _, stage in stages])
-    steps = []
-    for name, stage in stages:
-        worst: dict[str, Finding] = {}
-        if stage in pictures:
-            key = stage_key(pictures.index(stage), name)
-            for values in (shot.get(key, {}).get("values", {}) for shot in shots):
-                for finding in stage.findings(stage.told(values)):
-                    if finding.what not in worst or worst[finding.what].severity < finding.severity:
-                        worst[finding.what] = finding
-        found = tuple(f"{finding.what}: {finding.amount} in the worst shot" for finding in worst.values())
-        said = {key: str(value) for key, value in stage.options.model_dump(mode="json", exclude_defaults=True).items()}
-        steps.append(Step(name, said, found, stage.weights()))
-    return steps
-
-
-def compare(first: StrPath, second: StrPath, page: StrPath, truth: StrPath | None = None) -> Path:
-    """Write a page that compares two films, moment by moment. Raises SourceNotFoundError, SourceError, OutputError."""
-    from restore.report.compare import compare as compared
-    from restore.report.page import write_page
-
-    path = Path(page)
-    with disk_errors(path):
-        write_page(compared(os.fspath(first), os.fspath(second), None if truth is None else os.fspath(truth)), path)
-    return path
+    place = Path(folder)
+    found = shots(source, None, input, on_progress)
+    with disk_errors(place), open_source(os.fspath(source), input) as opened:
+        place.mkdir(parents=True, exist_ok=True)
+        meter = Meter("analyse", found[-1].end_frame, on_progress)
+        written = export(opened, [Shot(s.number, s.start_frame, s.end_frame) for s in found], place, meter.add)
+        meter.finish()
+    return written
 
 
 def _listed(shot: Shot, index: FrameIndex) -> ListedShot:
@@ -381,8 +290,8 @@ __all__ = [
     "ListedShot",
     "apply",
     "default_folder",
+    "export_keyframes",
     "prepare_run",
-    "preview",
     "probe",
     "run",
     "run_prepared",

@@ -1,6 +1,7 @@
-"""What pictures are, on their way through the pipeline: formats, colour tags, frames, batches, shots.
+"""What pictures and sound are, on their way through the pipeline: formats, frames, batches, shots, chunks.
 
-No I/O and no networks here. Sizes are in pixels, times are integers (`pts`) in a rational time base.
+No I/O and no networks here. Sizes are in pixels or samples, times of pictures are integers (`pts`) in a rational time
+base, times of sound are numbers of samples from the beginning of the track.
 """
 
 from __future__ import annotations
@@ -165,3 +166,112 @@ class FrameBatch:
 
     def __len__(self) -> int:
         return int(self.core.stop - self.core.start)
+
+
+_CHANNELS = {
+    "mono": "FC",
+    "stereo": "FL FR",
+    "downmix": "DL DR",
+    "2.1": "FL FR LFE",
+    "3.0": "FL FR FC",
+    "3.0(back)": "FL FR BC",
+    "4.0": "FL FR FC BC",
+    "quad": "FL FR BL BR",
+    "quad(side)": "FL FR SL SR",
+    "3.1": "FL FR FC LFE",
+    "5.0": "FL FR FC BL BR",
+    "5.0(side)": "FL FR FC SL SR",
+    "4.1": "FL FR FC LFE BC",
+    "5.1": "FL FR FC LFE BL BR",
+    "5.1(side)": "FL FR FC LFE SL SR",
+    "6.0": "FL FR FC BC SL SR",
+    "6.1": "FL FR FC LFE BC SL SR",
+    "7.0": "FL FR FC BL BR SL SR",
+    "7.1": "FL FR FC LFE BL BR SL SR",
+    "7.1(wide)": "FL FR FC LFE BL BR FLC FRC",
+}
+_CHUNK_SECONDS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class AudioFormat:
+    """Everything a stage or an encoder needs to know of a sound track before the first sample."""
+
+    rate: int
+    """Samples a second, of each channel."""
+    layout: str
+    """FFmpeg's name of the channels' arrangement: ``mono``, ``stereo``, ``5.1``, or ``3 channels`` where unknown."""
+    channels: int
+    sample: str = "flt"
+    """How the source stores a sample: ``u8``, ``s16``, ``s24``, ``s32``, ``flt`` or ``dbl``."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Which channel is which (``FL``, ``FR``, ``FC``, ``LFE``, ...); empty where nobody knows."""
+        known = tuple(_CHANNELS.get(self.layout, "").split())
+        return known if len(known) == self.channels else ()
+
+    @property
+    def groups(self) -> tuple[tuple[int, ...], ...]:
+        """Channels that belong together, left and right: what is done to one is done to the other.
+
+        ``((0, 1), (2,), (3,), (4, 5))`` for 5.1. Where nobody knows, every channel stands alone.
+        """
+        names = self.names
+        done: set[int] = set()
+        found: list[tuple[int, ...]] = []
+        for place in range(self.channels):
+            if place in done:
+                continue
+            name = names[place] if names else ""
+            twin = name.replace("L", "R", 1) if "L" in name and name != "LFE" else ""
+            group = (place, names.index(twin)) if twin in names else (place,)
+            done.update(group)
+            found.append(group)
+        return tuple(found)
+
+    @property
+    def low_channel(self) -> int | None:
+        """The channel of low effects (LFE), which carries no voice."""
+        return self.names.index("LFE") if "LFE" in self.names else None
+
+    @property
+    def chunk(self) -> int:
+        """Samples a chunk: the power of two that is at least four seconds, so that any grid of hops fits it."""
+        return 1 << (_CHUNK_SECONDS * self.rate - 1).bit_length()
+
+
+@dataclass(frozen=True, slots=True)
+class AudioChunk:
+    """A stretch of a track, without context."""
+
+    samples: torch.Tensor
+    """(channels, n) float32, nominally [-1, 1], not clamped, always finite."""
+    start: int
+    """Position in the track of the first of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class AudioBatch:
+    """What a sound stage is given: chunks of one track, each with the context its window asked for."""
+
+    samples: torch.Tensor
+    """(batch, channels, before + chunk + after) float32, nominally [-1, 1], not clamped, always finite; zero where the
+    track has no samples: before its beginning and behind its end."""
+    starts: tuple[int, ...]
+    """Position in the track of the first core sample of each chunk: a multiple of `AudioFormat.chunk`."""
+    core: slice
+    """Which of the samples are to be returned; the rest is context."""
+    length: int
+    """Samples of the whole track, each channel."""
+    format: AudioFormat
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    def inside(self) -> torch.Tensor:
+        """(batch, before + chunk + after) bool: which samples exist in the track."""
+        first = torch.tensor(self.starts, device=self.samples.device) - self.core.start
+        at = first[:, None] + torch.arange(self.samples.shape[2], device=self.samples.device)
+        exists: torch.Tensor = (at >= 0) & (at < self.length)
+        return exists

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from collections import ChainMap
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +13,13 @@ from pydantic import BaseModel, ValidationError
 
 from restore.errors import OptionError, SourceNotFoundError
 from restore.media.options import InputOptions, OutputOptions
+from restore.pipeline.catalogue import Catalogue
 from restore.pipeline.contract import StageOptions, first_problem
-from restore.stages import parse_options
+from restore.stages import PICTURES
+from restore.voice import SOUND
+
+STAGES: Catalogue[Any] = Catalogue(ChainMap(SOUND.table, PICTURES.table))
+"""All stages a recipe may name, of pictures and of sound."""
 
 _Model = TypeVar("_Model", bound=BaseModel)
 
@@ -23,6 +29,7 @@ class Recipe:
     """Stages in order, and how to read the source and write the output.
 
     Recipe.of("upscale", scale=2)
+    Recipe.of("loudness", target=-23)
     Recipe.load("film.toml")
     """
 
@@ -33,7 +40,7 @@ class Recipe:
     @classmethod
     def of(cls, stage: str, **options: Any) -> Recipe:
         """A recipe of one stage. Raises OptionError for an unknown stage or option."""
-        return cls(((stage, parse_options(stage, options)),))
+        return cls(((stage, STAGES.parse(stage, options)),))
 
     @classmethod
     def load(cls, path: str | Path) -> Recipe:
@@ -68,7 +75,7 @@ class Recipe:
             if not isinstance(name, str):
                 raise OptionError(f"[[stage]] {number} has no name")
             try:
-                parsed.append((name, parse_options(name, options)))
+                parsed.append((name, STAGES.parse(name, options)))
             except OptionError as error:
                 raise OptionError(f"[[stage]] {number}: {error}") from None
         return cls(

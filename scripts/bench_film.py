@@ -1,9 +1,10 @@
 """Measure the stages of old-film repair on damage whose truth is known, beside FFmpeg's filters; print Markdown.
 
-    RESTORE_TEST_MATERIAL=... python scripts/bench_film.py [deflicker stabilize dust grain]
+    RESTORE_TEST_MATERIAL=... python scripts/bench_film.py [deflicker stabilize dust grain harm speed fading retouch]
 
 Real clips are damaged with seeds and shapes that nothing was tuned on, and repaired. Each part's rows are made, and its
-protocol told, in a module of its own: `bench_film_steady.py`, `film_dust.py`, `film_grain.py`.
+protocol told, in a module of its own: `bench_film_steady.py`, `film_dust.py`, `film_grain.py`,
+`film_whole.py`, `film_fading.py`, `film_retouch.py`.
 """
 
 from __future__ import annotations
@@ -14,7 +15,10 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import film_dust
+import film_fading
 import film_grain
+import film_retouch
+import film_whole
 import torch
 from bench_film_steady import Row, flicker_rows, weave_rows
 
@@ -35,6 +39,10 @@ PARTS: dict[str, Callable[[Path], Iterable[str]]] = {
     "stabilize": table(weave_rows),
     "dust": lambda material: film_dust.rows(material / "video"),
     "grain": film_grain.rows,
+    "fading": film_fading.rows,
+    "retouch": film_retouch.rows,
+    "harm": film_whole.harm_rows,
+    "speed": film_whole.speed_rows,
 }
 
 

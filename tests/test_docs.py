@@ -26,6 +26,7 @@ from restore.media.options import OutputOptions
 from restore.pipeline.plan import Edits
 from restore.provenance.consent import ConsentRecord
 from restore.stages import build_stage, stage_names
+from restore.voice import SOUND
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), ROOT / "samples/README.md"])
@@ -121,7 +122,10 @@ def test_structured_examples_are_valid(document: Path) -> None:
         if "changes" in value:
             edits = Edits.model_validate(value)
             for change in edits.changes:
-                build_stage(change.stage).checked_edit(change.set)
+                if change.stage in SOUND:
+                    SOUND.build(change.stage).edited(change.set)
+                else:
+                    build_stage(change.stage).checked_edit(change.set)
     for block in blocks(document, "toml"):
         value = tomllib.loads(block)
         if "person" in value:
@@ -145,10 +149,10 @@ def test_python_examples_run(name: str, tmp_path: Path, monkeypatch: pytest.Monk
 def test_the_first_command_is_ready_to_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """README command 1, but for the rendering; `tests/cli` runs such jobs."""
     lines = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
-    assert 'pip install -e ".[all]" && restore upscale samples/old_reel.mp4 old_reel_2x.mp4' in lines
+    assert 'pip install -e ".[all]" && restore film samples/old_reel.mp4 old_reel_restored.mp4' in lines
     assert 'pip install -e ".[all,dev]" && pytest' in lines
     with contextlib.chdir(ROOT):
-        assert main(["upscale", "samples/old_reel.mp4", str(tmp_path / "old_reel_2x.mp4"), "--dry-run"]) == 0
+        assert main(["film", "samples/old_reel.mp4", str(tmp_path / "old_reel_restored.mp4"), "--dry-run"]) == 0
     assert "576x432" in capsys.readouterr().err
 
 

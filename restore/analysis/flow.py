@@ -46,14 +46,18 @@ SMALLEST = 24
 """Below this side DIS has no pyramid to search; such pictures are taken to stand still."""
 
 
-def flow_between(here: Small, there: Small) -> Field:
+def flow_between(here: Small, there: Small, fine: bool = False) -> Field:
     """(h, w, 2): where in `there` lies what is in `here`, in pixels of these reduced pictures.
 
+    `fine` searches at half the pictures' size instead of a quarter: small things that move fast are found, at twice the
+    time.
     A searcher is made for each pair: one that has worked before gives other flow in the last digits.
     """
     if min(here.shape) < SMALLEST:
         return np.zeros((*here.shape, 2), np.float32)
     searcher = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
+    if fine:
+        searcher.setFinestScale(1)
     return np.asarray(searcher.calc(here, there, None), np.float32)
 
 

@@ -178,7 +178,7 @@ def _rows_of(mean: Plane, difference: Plane, luma: Plane, single: bool = False) 
     rows = np.empty((len(means), 2 + BLOCK * BLOCK), np.float32)
     rows[:, 0] = lumas.mean(axis=(1, 2))
     rows[:, 1] = texture[:, coarse].sum(axis=1)
-    rows[:, 2:] = power.reshape(len(means), -1)
+    rows[:, 2:] = power.reshape(-1, BLOCK * BLOCK)
     return np.asarray(rows[np.count_nonzero(differences, axis=(1, 2)) > BLOCK * BLOCK // 2], np.float32)
 
 

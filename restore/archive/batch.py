@@ -53,6 +53,8 @@ class BatchOptions:
     limit: int | None = None
     max_hours: float | None = None
     report: bool = True
+    fixity: bool = False
+    """Write checksums beside the outputs."""
     keep_free: int = 1 << 30
     """Bytes that must be free on the output's disk before a reel is begun."""
 
@@ -237,7 +239,7 @@ class Batch:
         self.watcher.started(reel)
         task = Task(
             reel.source, reel.output, recipe.as_dict(), work_dir, self.options.overwrite or ours, child.device,
-            self.options.precision, self.options.report,
+            self.options.precision, self.options.report, self.options.fixity,
         )  # fmt: skip
         with contextlib.suppress(OSError):  # it died just now: its sentinel says so next time
             child.pipe.send(task)

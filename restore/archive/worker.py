@@ -39,6 +39,7 @@ class Task:
     device: str
     precision: str
     report: bool = True
+    fixity: bool = False
 
 
 def serve(pipe: Connection, threads: int) -> None:
@@ -92,7 +93,7 @@ def _carry_out(task: Task, pipe: Connection, stop: threading.Event) -> tuple[str
 
 
 def _restore(task: Task, facts: FileFacts, pipe: Connection, stop: threading.Event) -> dict[str, Any]:
-    from restore import api
+    from restore import api, pages
 
     task.output.parent.mkdir(parents=True, exist_ok=True)
     if task.work_dir is not None:
@@ -107,7 +108,11 @@ def _restore(task: Task, facts: FileFacts, pipe: Connection, stop: threading.Eve
         raise SourceError(f"{task.source}: changed while it was being restored; run the same command again")
     if task.report:
         with contextlib.suppress(RestoreError, OSError):  # the film is made; a report can be written later
-            api.report(result.folder)
+            pages.report(result.folder)
+    if task.fixity and task.output.is_file():
+        from restore.archive.fixity import write_sidecars
+
+        write_sidecars(task.output)
     made = None
     if task.output.is_file():
         made = FileFacts.of(str(task.output))

@@ -73,6 +73,7 @@ def _batch(sources: str, output: Path, **values: Any) -> int:
         limit=values["limit"],
         max_hours=values["max_hours"],
         report=not values["no_report"],
+        fixity=values["fixity"],
         keep_free=_bytes(values["keep_free"]),
     )
     base = _recipe(values["recipe"]) if values["recipe"] is not None else None
@@ -328,6 +329,7 @@ batch = GroupedCommand(
                          show_default=True, help="What convolutions compute in."),
             click.Option(["--work-dir"], type=click.Path(path_type=Path), help="Job folders go below it. [default: "
                          "beside the outputs]"),
+            click.Option(["--fixity"], is_flag=True, help="Write checksums beside each output: .sha256, .framemd5."),
             click.Option(["--no-report"], is_flag=True, help="Write no reports: no report.html, no index page."),
             click.Option(["--dry-run"], is_flag=True, help="Say what would become what, and stop."),
             click.Option(["--json", "as_json"], is_flag=True, help="Say everything as JSON, a line an event."),

@@ -6,7 +6,7 @@ import json
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -20,12 +20,13 @@ from restore.media.options import InputOptions, OutputOptions
 from restore.recipe import Recipe
 
 if TYPE_CHECKING:
-    from restore.api import PreviewResult
+    from restore.examine import PreviewResult
     from restore.media.probe import SourceInfo
     from restore.pipeline.progress import Progress
     from restore.pipeline.render import Engine
     from restore.pipeline.runner import JobResult
     from restore.pipeline.setup import Setup
+    from restore.pipeline.sound_runner import SoundSetup
 
 _DAMAGED = 3
 _PRECISIONS = ["auto", "fp32", "bf16", "fp16"]
@@ -55,11 +56,11 @@ def job_options() -> list[click.Option]:
     ]  # fmt: skip
 
 
-def arguments() -> list[click.Parameter]:
-    """SOURCE and OUTPUT."""
+def arguments(optional_output: bool = False) -> list[click.Parameter]:
+    """SOURCE and OUTPUT; the latter may be left out where something else can be asked for."""
     return [
         click.Argument(["source"], type=str),
-        click.Argument(["output"], type=click.Path(path_type=Path)),
+        click.Argument(["output"], type=click.Path(path_type=Path), required=not optional_output),
     ]
 
 
@@ -84,30 +85,33 @@ def run_job(source: str, output: Path, recipe: Recipe, values: dict[str, Any]) -
         return 0
     with stopping() as stop, voice.progress() as report:
         result = api.run_prepared(setup, engine=_engine(values), on_progress=report, cancel=stop)
-    voice.result(result)
     if not values["no_report"] and not (result.unchanged and (result.folder / "report.html").exists()):
         voice.report(result.folder)
+    voice.result(result)
     return _DAMAGED if result.damaged else 0
 
 
 def preview_job(source: str, output: Path, recipe: Recipe, values: dict[str, Any]) -> int:
     """Prepare, and render the worst moments alone, beside their source. Returns the exit status."""
-    from restore import api
+    from restore import examine
+    from restore.pipeline.sound_runner import SoundSetup
 
     voice, setup = _prepared(source, output, recipe, values)
+    if isinstance(setup, SoundSetup):
+        raise OptionError("a preview shows pictures, and only the sound is repaired; try --start and --end with a .wav")
     if values["dry_run"]:
         return 0
     with stopping() as stop, voice.progress() as report:
-        result = api.preview(setup, on_progress=report, cancel=stop)
+        result = examine.preview(setup, on_progress=report, cancel=stop)
     voice.preview(result)
     return 0
 
 
-def _prepared(source: str, output: Path, recipe: Recipe, values: dict[str, Any]) -> tuple[_Voice, Setup]:
+def _prepared(source: str, output: Path, recipe: Recipe, values: dict[str, Any]) -> tuple[Voice, Setup | SoundSetup]:
     """Check everything, and say what will be done."""
     from restore import api
 
-    voice = _Voice(values["as_json"], values["quiet"])
+    voice = Voice(values["as_json"], values["quiet"])
     setup = api.prepare_run(
         source, output, recipe, start=values["start"], end=values["end"], work_dir=values["work_dir"],
         overwrite=values["overwrite"], device=values["device"], precision=values["precision"], batch=values["batch"],
@@ -156,12 +160,13 @@ def stopping() -> Iterator[threading.Event]:
             signal.signal(number, handler)
 
 
-class _Voice:
+class Voice:
     """Tells people, or programs, what happens."""
 
     def __init__(self, as_json: bool, quiet: bool) -> None:
         self.as_json = as_json
         self.quiet = quiet and not as_json
+        self._told: list[str] = []
 
     def _event(self, kind: str, **facts: Any) -> None:
         click.echo(json.dumps({"event": kind, **facts}, ensure_ascii=False))
@@ -170,7 +175,7 @@ class _Voice:
         if not self.quiet:
             click.secho(text, err=True, **style)
 
-    def setup(self, setup: Setup, dry: bool) -> None:
+    def setup(self, setup: Setup | SoundSetup, dry: bool) -> None:
         """What will be done."""
         facts = describe(setup)
         if self.as_json:
@@ -178,9 +183,10 @@ class _Voice:
             return
         self._line(f"{facts['source']['text']} → {facts['output']['text']}", bold=True)
         for stage in facts["stages"]:
-            width, height = stage["size"]
-            self._line(f"  {stage['name']}: {width}x{height}, {', '.join(stage['models']) or 'no network'}")
+            size = "{}x{}, ".format(*stage["size"]) if "size" in stage else ""
+            self._line(f"  {stage['name']}: {size}{', '.join(stage['models']) or 'no network'}")
         self._line(f"  {facts['device']}, {facts['precision']}; job folder {facts['job']}")
+        self._told = list(facts["notes"])
         for note in facts["notes"]:
             self._line(f"  note: {note}", fg="yellow")
 
@@ -199,6 +205,13 @@ class _Voice:
         with _rich_progress() as report:
             yield report
 
+    def exported(self, pictures: Sequence[Path], folder: Path) -> None:
+        """Which pictures were written."""
+        if self.as_json:
+            self._event("exported", pictures=[str(path) for path in pictures])
+            return
+        self._line(f"{folder}: {len(pictures)} frames to paint; hand them back with --references {folder}", fg="green")
+
     def result(self, result: JobResult) -> None:
         """How it went, and what was damaged."""
         from restore.times import format_duration, format_time
@@ -212,6 +225,7 @@ class _Voice:
                 rendered=result.rendered,
                 seconds=round(result.seconds, 3),
                 unchanged=result.unchanged,
+                notes=list(result.notes),
                 damaged=[found.as_json() for found in result.damaged],
             )
             return
@@ -220,10 +234,15 @@ class _Voice:
         else:
             taken = format_duration(result.seconds)
             self._line(
-                f"{result.output}: {result.frames} frames, {result.rendered} rendered now, in {taken}", fg="green"
+                f"{result.output}: {result.frames} {result.unit}, {result.rendered} rendered now, in {taken}",
+                fg="green",
             )
+        for note in result.notes:
+            if note not in self._told:
+                self._line(f"  note: {note}", fg="yellow")
         for found in result.damaged:
-            what = f"{found.frames} corrupt frames" if found.frames else "missing frames"
+            missing = "missing sound, left silent" if found.kind == "silent" else "missing frames"
+            what = f"{found.frames} corrupt frames" if found.frames else missing
             click.echo(
                 f"restore: damaged source: {format_time(found.start)} to {format_time(found.end)}: {what}", err=True
             )
@@ -247,10 +266,10 @@ class _Voice:
 
     def report(self, folder: Path) -> None:
         """Write the job's report. The film is made: what goes wrong here is told, and no more."""
-        from restore import api
+        from restore import pages
 
         try:
-            path = api.report(folder)
+            path = pages.report(folder)
         except (RestoreError, OSError) as error:
             self._line(f"  note: no report: {error}", fg="yellow")
             return
@@ -260,13 +279,18 @@ class _Voice:
             self._line(f"  report: {path}")
 
 
-def describe(setup: Setup) -> dict[str, Any]:
+def describe(setup: Setup | SoundSetup) -> dict[str, Any]:
     """A prepared job, for people and programs."""
+    from restore.pipeline.sound_runner import SoundSetup
+
+    if isinstance(setup, SoundSetup):
+        return _describe_sound(setup)
     info, last = setup.info, setup.output.format
     stages = [
         {"name": stage.name, "size": [after.width, after.height], "models": list(stage.weights())}
         for stage, after in zip(setup.request.stages, setup.formats[1:], strict=True)
     ]
+    stages += [{"name": stage.name, "models": list(stage.weights())} for stage in setup.request.sound]
     source = f"{Path(info.path).name} ({source_line(info)})"
     encoding = setup.output.describe()
     encoder = f"{encoding.get('encoder', encoding.get('container'))} {last.pixel.name}"
@@ -286,6 +310,29 @@ def describe(setup: Setup) -> dict[str, Any]:
     }
 
 
+def _describe_sound(setup: SoundSetup) -> dict[str, Any]:
+    request, sound = setup.request, setup.sound
+    encodings = [settings.describe() for settings in sound.settings]
+    words = ", ".join(dict.fromkeys(f"{e['codec']} {e['layout']}" for e in encodings))
+    pictures = "pictures copied, " if any(s.kind == "video" for s in setup.copied) and setup.info.has_picture else ""
+    tracks = "; ".join(str(track) for track in sound.tracks)
+    return {
+        "source": {"path": request.source, "text": f"{Path(request.source).name} ({tracks})", "frames": None},
+        "output": {
+            "path": str(request.output),
+            "text": f"{request.output.name} ({pictures}{words})",
+            "container": setup.container,
+            "tracks": encodings,
+        },
+        "stages": [{"name": stage.name, "models": list(stage.weights())} for stage in request.sound],
+        "streams": [str(stream) for stream in setup.copied],
+        "device": str(sound.device.torch_device),
+        "precision": sound.device.precision,
+        "job": str(setup.folder),
+        "notes": list(setup.notes),
+    }
+
+
 def source_line(info: SourceInfo) -> str:
     """A source in a few words."""
     fmt = info.format
@@ -293,6 +340,7 @@ def source_line(info: SourceInfo) -> str:
     return f"{fmt.width}x{fmt.height}, {rate}{info.codec} {fmt.pixel.name}, {fmt.color.matrix} {fmt.color.range}"
 
 
+_SPEEDS = {"frames": "fps", "s of sound": "times real time"}
 _PHASES = {"list": "finding shots", "analyse": "analysing", "render": "rendering", "join": "joining"}
 
 
@@ -322,9 +370,9 @@ def progress_line(progress: Progress) -> str:
     from restore.times import format_duration
 
     total = f"/{progress.total}" if progress.total else ""
-    fps = f", {progress.fps:.1f} fps" if progress.fps else ""
+    fps = f", {progress.fps:.1f} {_SPEEDS.get(progress.unit, 'a second')}" if progress.fps else ""
     left = f", {format_duration(progress.remaining)} left" if progress.remaining else ""
-    return f"{_PHASES[progress.phase]}: {progress.done}{total} frames{fps}{left}"
+    return f"{_PHASES[progress.phase]}: {progress.done}{total} {progress.unit}{fps}{left}"
 
 
 @contextmanager

@@ -39,11 +39,11 @@ def probe(source: str, no_look: bool, as_json: bool, **values: Any) -> None:
       restore probe reel.mp4
       restore probe "scan_%06d.dpx" --fps 24 --json
     """
-    from restore import api
+    from restore import api, examine
 
     reading = validated(InputOptions, given(InputOptions, values))
     info = api.probe(source, reading)
-    fields = None if no_look else api.survey_fields(source, reading)
+    fields = None if no_look else examine.survey_fields(source, reading)
     fmt, color = info.format, info.format.color
     facts: dict[str, Any] = {
         "source": info.path,
@@ -125,6 +125,24 @@ def shots(source: str, work_dir: Path | None, as_json: bool, **values: Any) -> N
             f"{shot.number:5}  {format_time(shot.start)} to {format_time(shot.end)}  "
             f"frames {shot.start_frame} to {shot.end_frame - 1} ({frames})"
         )
+
+
+@click.command(short_help="Draw what a job's analyses found.")
+@click.argument("job", type=click.Path(path_type=Path))
+def plot(job: Path) -> None:
+    """Draw what JOB's analyses found, your edits applied, into JOB/plots: brightness and its course, the weave's path.
+
+    \b
+    Examples:
+      restore plot reel_restored.mp4.restore
+    """
+    from restore import examine
+
+    written = examine.plot(job)
+    for path in written:
+        click.echo(path)
+    if not written:
+        click.echo(f"{job}: nothing to draw; no flicker or weave was found worth taking away", err=True)
 
 
 @click.command(short_help="Delete a job's rendered segments, or all of it.")

@@ -12,15 +12,14 @@ from restore.cli.job import arguments, io_groups, run_job, with_io
 from restore.cli.options import GroupedCommand, given, options_for
 from restore.errors import OptionError
 from restore.pipeline.contract import StageOptions
-from restore.recipe import Recipe
-from restore.stages import options_of, parse_options, stage_names
+from restore.recipe import STAGES, Recipe
 
 
 class _ChainCommand(GroupedCommand):
     """Takes everything from the first stage's name on as the chain."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        names = stage_names()
+        names = STAGES.names()
         first = next((place for place, word in enumerate(args) if place >= 2 and word in names), len(args))
         ctx.meta["restore.chain"] = args[first:]
         try:
@@ -36,15 +35,15 @@ def parse_chain(words: list[str]) -> list[tuple[str, StageOptions]]:
     """``upscale --scale 2 denoise --strength 0.3`` to stages. Raises click's errors and OptionError."""
     if not words:
         return []
-    names = stage_names()
+    names = STAGES.names()
     starts = [place for place, word in enumerate(words) if word in names]
     stages = []
     for start, stop in zip(starts, [*starts[1:], len(words)], strict=False):
         name = words[start]
-        model = options_of(name)
+        model = STAGES.options_of(name)
         command = click.Command(name, params=[*options_for(model)])
         context = command.make_context(name, words[start + 1 : stop], parent=click.get_current_context())
-        stages.append((name, parse_options(name, given(model, context.params))))
+        stages.append((name, STAGES.parse(name, given(model, context.params))))
     return stages
 
 
@@ -53,7 +52,7 @@ def _run(source: str, output: Path, recipe_path: Path | None, **values: Any) -> 
     recipe = Recipe.load(recipe_path) if recipe_path is not None else Recipe(())
     recipe = with_io(recipe.with_stages(chain), values)
     if not recipe.stages:
-        raise OptionError(f"nothing to do: name a --recipe, or stages ({', '.join(stage_names())})")
+        raise OptionError(f"nothing to do: name a --recipe, or stages ({', '.join(STAGES.names())})")
     return run_job(source, output, recipe, values)
 
 
@@ -83,5 +82,5 @@ run = _ChainCommand(
       restore run reel.mp4 out.mp4 upscale --scale 2
       restore run reel.mp4 try.mp4 --start 0:10 --end 0:15 upscale --height 1080
     """,
-    epilog=f"Stages: {', '.join(stage_names())}; `restore STAGE --help` lists the options of each.",
+    epilog=f"Stages: {', '.join(STAGES.names())}; `restore STAGE --help` lists the options of each.",
 )

@@ -22,6 +22,13 @@ stop and start again as you like.
 """
 
 _EXAMPLES = {
+    "colorize": """\
+  restore colorize film.mkv film_colour.mkv
+  restore colorize film.mkv film_colour.mkv --reference girl.png@00:01:12.5 --reference street.jpg@0:02:40
+  restore colorize film.mkv --export-keyframes keys      # paint what is in keys, then:
+  restore colorize film.mkv film_colour.mkv --references keys --palette uniforms.json
+  restore colorize grandmother.jpg grandmother_colour.png --hints hints.json --saturation 0.8
+""",
     "deflicker": """\
   restore deflicker reel.mp4 steady.mkv
   restore deflicker reel.mp4 steady.mkv --span 36 --strength 0.8
@@ -41,6 +48,16 @@ _EXAMPLES = {
   restore deinterlace tape.mkv tape_progressive.mkv
   restore deinterlace tape.mkv tape_50p.mkv --rate field
   restore run tape.mkv tape_2x.mkv deinterlace upscale --scale 2
+""",
+    "refade": """\
+  restore refade reel.mp4 reel_colours.mkv
+  restore refade sepia.jpg contrast.png --keep-tint
+  restore refade reel.mkv reel_colours.mkv --strength 0.7 --sensitivity 0.6
+""",
+    "retouch": """\
+  restore retouch scan.tif mended.tif --mask-out mask.png
+  restore retouch scan.tif mended.tif --sensitivity 0.7 --no-specks
+  restore retouch scan.tif mended.tif --mask-in mask.png
 """,
     "regrain": """\
   restore run reel.mp4 out.mp4 denoise upscale regrain
@@ -77,7 +94,26 @@ def _mask_option(model: type[StageOptions]) -> list[click.Option]:
     return [click.Option(["--mask-out"], type=click.Path(path_type=Path), metavar="PATH", help=said)]
 
 
-def _hand_on_edits(job: Path, other: Path) -> None:
+def _keyframes_option(model: type[StageOptions]) -> list[click.Option]:
+    """``--export-keyframes``, where a stage takes painted frames back."""
+    if "references" not in model.model_fields:
+        return []
+    said = "Write the frames worth painting into this folder, and nothing else; then hand it back with --references."
+    return [click.Option(["--export-keyframes"], type=click.Path(path_type=Path), metavar="FOLDER", help=said)]
+
+
+def _export_keyframes(source: str, folder: Path, recipe: Recipe, values: dict[str, Any]) -> int:
+    from restore import api
+    from restore.cli.job import Voice
+
+    voice = Voice(values["as_json"], values["quiet"])
+    with voice.progress() as report:
+        written = api.export_keyframes(source, folder, recipe.input, report)
+    voice.exported(written, folder)
+    return 0
+
+
+def hand_on_edits(job: Path, other: Path) -> None:
     """Let another job heed the edits of this one."""
     edits = job / "edits.json"
     if edits.exists():
@@ -89,9 +125,16 @@ def stage_command(name: str) -> click.Command:
     """The Click command of a stage."""
     model = options_of(name)
 
-    def callback(source: str, output: Path, mask_out: Path | None = None, **values: Any) -> int:
+    def callback(
+        source: str, output: Path | None, mask_out: Path | None = None, export_keyframes: Path | None = None,
+        **values: Any,
+    ) -> int:  # fmt: skip
         said = given(model, values)
         recipe = with_io(Recipe(((name, parse_options(name, said)),)), values)
+        if export_keyframes is not None:
+            return _export_keyframes(source, export_keyframes, recipe, values)
+        if output is None:
+            raise click.UsageError("Missing argument 'OUTPUT'.")
         status = run_job(source, output, recipe, values)
         if mask_out is None:
             return status
@@ -99,13 +142,14 @@ def stage_command(name: str) -> click.Command:
         if not values["dry_run"]:
             from restore.pipeline.job import default_folder
 
-            _hand_on_edits(values["work_dir"] or default_folder(output), default_folder(mask_out))
+            hand_on_edits(values["work_dir"] or default_folder(output), default_folder(mask_out))
         return max(status, run_job(source, mask_out, shown, {**values, "work_dir": None}))
 
+    own = [*options_for(model), *_mask_option(model), *_keyframes_option(model)]
     return GroupedCommand(
         name,
         callback=callback,
-        params=arguments(),
-        groups=[(name.capitalize(), [*options_for(model), *_mask_option(model)]), *io_groups()],
+        params=arguments(optional_output="references" in model.model_fields),
+        groups=[(name.capitalize(), own), *io_groups()],
         help=_help(name),
     )

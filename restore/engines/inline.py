@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 from restore.pipeline.journal import Entry
 from restore.pipeline.render import RenderTask, SegmentRenderer, Work
+from restore.pipeline.study import Analyst, Study
 
 
 class InlineEngine:
@@ -34,3 +35,16 @@ class InlineEngine:
                 check()
                 on_entry(renderer.render(work, frame_done))
             self.seconds = dict(renderer.chain.seconds)
+
+    def analyse(
+        self,
+        task: RenderTask,
+        studies: Sequence[Study],
+        on_frames: Callable[[int], None],
+        check: Callable[[], None],
+    ) -> None:
+        """See `Engine.analyse`."""
+        with Analyst(task, studies[0].folder, studies[0].edits) as analyst:
+            for study in studies:
+                analyst.study(study, check)
+                on_frames(len(study.span))

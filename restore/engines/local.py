@@ -1,4 +1,4 @@
-"""Segments in worker processes of this machine: one a GPU, or several on the processor's cores."""
+"""Shots and segments in worker processes of this machine: one a GPU, or several on the processor's cores."""
 
 from __future__ import annotations
 
@@ -14,10 +14,12 @@ from typing import Any
 
 import torch
 
+from restore.engines.inline import InlineEngine
 from restore.engines.worker import ENTRY, ERROR, FRAMES, serve
 from restore.errors import EngineError, OptionError, RestoreError
 from restore.pipeline.journal import Entry
 from restore.pipeline.render import RenderTask, Work
+from restore.pipeline.study import Study
 
 TRIES = 3
 """How often a segment is begun before its workers' deaths are taken for its own fault."""
@@ -29,9 +31,9 @@ class _Worker:
     process: SpawnProcess
     pipe: Connection
     device: torch.device
-    work: Work | None = None
+    work: Work | Study | None = None
     reported: int = 0
-    """Frames of the present segment already counted."""
+    """Frames of the present segment or shot already counted."""
 
 
 class LocalEngine:
@@ -59,7 +61,25 @@ class LocalEngine:
         check: Callable[[], None],
     ) -> None:
         """See `Engine.run`. Raises EngineError for a segment whose workers keep dying."""
-        _Session(self, task, works, on_entry, on_frame).run(check)
+
+        def done(entry: Entry | None) -> None:
+            assert entry is not None
+            on_entry(entry)
+
+        _Session(self, task, works, done, on_frame).run(check)
+
+    def analyse(
+        self,
+        task: RenderTask,
+        studies: Sequence[Study],
+        on_frames: Callable[[int], None],
+        check: Callable[[], None],
+    ) -> None:
+        """See `Engine.analyse`; one shot is analysed in this process. Raises EngineError as `run` does."""
+        if len(studies) == 1:
+            InlineEngine().analyse(task, studies, on_frames, check)
+        else:
+            _Session(self, task, studies, lambda _: None, lambda: on_frames(1)).run(check)
 
 
 class _Session:
@@ -69,12 +89,12 @@ class _Session:
         self,
         engine: LocalEngine,
         task: RenderTask,
-        works: Sequence[Work],
-        on_entry: Callable[[Entry], None],
+        works: Sequence[Work] | Sequence[Study],
+        on_entry: Callable[[Entry | None], None],
         on_frame: Callable[[], None],
     ) -> None:
         self.engine, self.task = engine, task
-        self.waiting = deque(works)
+        self.waiting: deque[Work | Study] = deque(works)
         self.tries: dict[str, int] = {}
         self.on_entry, self.on_frame = on_entry, on_frame
         self.workers: list[_Worker] = []
@@ -123,7 +143,8 @@ class _Session:
         if kind == FRAMES:
             self._count(worker, content)
         elif kind == ENTRY:
-            self._count(worker, content.end - content.start - worker.reported)
+            assert worker.work is not None
+            self._count(worker, len(worker.work.span) - worker.reported)
             self.on_entry(content)
             self.left -= 1
             self._give(worker)
@@ -146,9 +167,8 @@ class _Session:
         if work is not None:
             tries = self.tries[work.key] = self.tries.get(work.key, 1) + 1
             if tries > TRIES:
-                segment = work.segment
                 raise EngineError(
-                    f"frames {segment.start} to {segment.end - 1}: {TRIES} workers died on them (exit code "
+                    f"frames {work.span.start} to {work.span.stop - 1}: {TRIES} workers died on them (exit code "
                     f"{worker.process.exitcode}: out of memory?); use fewer --workers, or --engine inline"
                 )
             self.engine.retried.append(work.key)

@@ -1,4 +1,4 @@
-"""Segments on the machines of a Ray cluster, or on this one through Ray. Needs the extra `ray`.
+"""Shots and segments on the machines of a Ray cluster, or on this one through Ray. Needs the extra `ray`.
 
 All machines must see the source and the job folder under the same paths: shared storage. That is checked with a file
 written there before anything is rendered.
@@ -21,6 +21,7 @@ from restore.engines.local import TRIES
 from restore.errors import EngineError, OptionError, RestoreError
 from restore.pipeline.journal import Entry
 from restore.pipeline.render import RenderTask, SegmentRenderer, Work
+from restore.pipeline.study import Analyst, Study
 
 _POLL = 0.25
 _ANSWER = 5.0
@@ -54,13 +55,34 @@ class RayEngine:
         check: Callable[[], None],
     ) -> None:
         """See `Engine.run`. Raises EngineError if no cluster answers, or a machine does not see the files."""
+
+        def done(entry: Entry | None) -> None:
+            assert entry is not None
+            on_entry(entry)
+
+        self._session(task, works, done, on_frame, check)
+
+    def analyse(
+        self,
+        task: RenderTask,
+        studies: Sequence[Study],
+        on_frames: Callable[[int], None],
+        check: Callable[[], None],
+    ) -> None:
+        """See `Engine.analyse`. Raises EngineError as `run` does."""
+        self._session(task, studies, lambda _: None, lambda: on_frames(1), check)
+
+    def _session(
+        self,
+        task: RenderTask,
+        works: Sequence[Work] | Sequence[Study],
+        on_entry: Callable[[Entry | None], None],
+        on_frame: Callable[[], None],
+        check: Callable[[], None],
+    ) -> None:
         ray = _import()
-        started = _connect(ray, self.address)
-        try:
-            _Session(ray, self, task, works, on_entry, on_frame).run(check)
-        finally:
-            if started:
-                ray.shutdown()
+        _connect(ray, self.address)  # Ray itself disconnects, and ends a head it started, when the process ends
+        _Session(ray, self, task, works, on_entry, on_frame).run(check)
 
 
 def _import() -> Any:
@@ -74,10 +96,10 @@ def _import() -> Any:
     return ray
 
 
-def _connect(ray: Any, address: str | None) -> bool:
-    """Connect to a cluster; returns whether that has to be undone. Raises EngineError."""
+def _connect(ray: Any, address: str | None) -> None:
+    """Connect to a cluster, unless that is done. Raises EngineError."""
     if ray.is_initialized():
-        return False
+        return
     quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
     if address not in (None, "auto", "local"):
         _answers(str(address))
@@ -94,7 +116,6 @@ def _connect(ray: Any, address: str | None) -> bool:
     except (ConnectionError, RuntimeError, ValueError, SystemExit) as error:
         why = str(error).split(". ")[0] or "no answer"
         raise EngineError(f"--address {address}: no Ray cluster there ({why}); start one with `ray start`") from None
-    return True
 
 
 def _answers(address: str) -> None:
@@ -124,6 +145,7 @@ class Renderer:
             keep_freed_memory()
         self._task = task
         self._renderer: SegmentRenderer | None = None
+        self._analyst: Analyst | None = None
 
     def sees(self, probe: str, content: str) -> str | None:
         """What this machine cannot see of a job's files; None if it sees all of them."""
@@ -138,8 +160,13 @@ class Renderer:
             return str(error)
         return None
 
-    def render(self, work: Work) -> Entry:
-        """Render one segment."""
+    def do(self, work: Work | Study) -> Entry | None:
+        """Render one segment, or analyse one shot."""
+        if isinstance(work, Study):
+            if self._analyst is None:
+                self._analyst = Analyst(self._task, work.folder, work.edits).__enter__()
+            self._analyst.study(work, lambda: None)
+            return None
         if self._renderer is None:
             self._renderer = SegmentRenderer(self._task).__enter__()
         return self._renderer.render(work)
@@ -153,15 +180,15 @@ class _Session:
     """One run of the engine."""
 
     def __init__(
-        self, ray: Any, engine: RayEngine, task: RenderTask, works: Sequence[Work],
-        on_entry: Callable[[Entry], None], on_frame: Callable[[], None],
+        self, ray: Any, engine: RayEngine, task: RenderTask, works: Sequence[Work] | Sequence[Study],
+        on_entry: Callable[[Entry | None], None], on_frame: Callable[[], None],
     ) -> None:  # fmt: skip
         self.ray, self.engine, self.task = ray, engine, task
-        self.waiting = deque(works)
+        self.waiting: deque[Work | Study] = deque(works)
         self.left = len(works)
         self.tries: dict[str, int] = {}
         self.on_entry, self.on_frame = on_entry, on_frame
-        self.running: dict[Any, tuple[Any, Work]] = {}
+        self.running: dict[Any, tuple[Any, Work | Study]] = {}
         on_gpu = task.device.torch_device.type == "cuda"
         resources = ray.cluster_resources()
         machines = sum(node["Alive"] for node in ray.nodes())
@@ -193,7 +220,8 @@ class _Session:
         return self.actor.remote(self.task, self.threads)
 
     def _check_storage(self, actors: Sequence[Any], check: Callable[[], None]) -> None:
-        folder = self.waiting[0].path.parent.parent
+        first = self.waiting[0]
+        folder = first.folder if isinstance(first, Study) else first.path.parent.parent
         probe, content = folder / f".shared-{uuid.uuid4().hex}", uuid.uuid4().hex
         probe.write_text(content, encoding="utf-8")
         try:
@@ -221,12 +249,12 @@ class _Session:
     def _give(self, actor: Any) -> None:
         if self.waiting:
             work = self.waiting.popleft()
-            self.running[actor.render.remote(work)] = (actor, work)
+            self.running[actor.do.remote(work)] = (actor, work)
 
     def _hear(self, reference: Any) -> None:
         actor, work = self.running.pop(reference)
         try:
-            entry: Entry = self.ray.get(reference)
+            entry: Entry | None = self.ray.get(reference)
         except self.ray.exceptions.RayActorError as error:
             self._died(work, error)
             return
@@ -235,20 +263,19 @@ class _Session:
             if isinstance(cause, RestoreError):
                 raise cause from None
             raise EngineError(f"a worker failed: {_one_line(cause)}; the same command goes on where it was") from None
-        for _ in range(entry.end - entry.start):
+        for _ in work.span:
             self.on_frame()
         self.on_entry(entry)
         self.left -= 1
         self._give(actor)
 
-    def _died(self, work: Work, error: Exception) -> None:
+    def _died(self, work: Work | Study, error: Exception) -> None:
         """Give a dead worker's segment to a new worker, wherever there is room."""
         tries = self.tries[work.key] = self.tries.get(work.key, 1) + 1
         if tries > TRIES:
-            segment = work.segment
             raise EngineError(
-                f"frames {segment.start} to {segment.end - 1}: {TRIES} workers died on them ({_one_line(error)}); use "
-                "fewer --workers, or --engine inline"
+                f"frames {work.span.start} to {work.span.stop - 1}: {TRIES} workers died on them ({_one_line(error)}): "
+                "use fewer --workers, or --engine inline"
             )
         self.engine.retried.append(work.key)
         self.waiting.appendleft(work)

@@ -1,4 +1,4 @@
-"""What a worker process does: take a segment, render it, say so, until nobody is left to say it to."""
+"""What a worker process does: take a segment or a shot, do it, say so, until nobody is left to say it to."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 import signal
 import threading
 import time
+from contextlib import ExitStack
 from multiprocessing.connection import Connection
 
 import torch
@@ -13,15 +14,16 @@ import torch
 from restore.errors import RestoreError
 from restore.pipeline.device import keep_freed_memory
 from restore.pipeline.render import RenderTask, SegmentRenderer, Work
+from restore.pipeline.study import Analyst, Study
 
 FRAMES, ENTRY, ERROR = "frames", "entry", "error"
-"""Kinds of messages to the parent: frames done since the last one, a finished segment, what went wrong."""
+"""Kinds of messages to the parent: frames done since the last one, a finished segment or shot, what went wrong."""
 
 _REPORT_EVERY = 0.2
 
 
 def serve(pipe: Connection, task: RenderTask, threads: int) -> None:
-    """Render what comes through `pipe` until it is closed. Runs in a process of its own.
+    """Render or analyse what comes through `pipe` until it is closed. Runs in a process of its own.
 
     Interrupts are the parent's business: it closes the pipe, or ends this process.
     """
@@ -31,18 +33,27 @@ def serve(pipe: Connection, task: RenderTask, threads: int) -> None:
     if task.device.torch_device.type == "cpu":
         keep_freed_memory()
     try:
-        with SegmentRenderer(task) as renderer:
+        with ExitStack() as opened:
+            doer: SegmentRenderer | Analyst | None = None
             while (work := _next(pipe)) is not None:
-                pipe.send((ENTRY, renderer.render(work, _Reporter(pipe).frame)))
+                if isinstance(work, Study):
+                    if not isinstance(doer, Analyst):
+                        doer = opened.enter_context(Analyst(task, work.folder, work.edits))
+                    doer.study(work, lambda: None)
+                    pipe.send((ENTRY, None))
+                else:
+                    if not isinstance(doer, SegmentRenderer):
+                        doer = opened.enter_context(SegmentRenderer(task))
+                    pipe.send((ENTRY, doer.render(work, _Reporter(pipe).frame)))
     except RestoreError as error:
         _tell(pipe, error)
     except Exception as error:  # the parent decides what it means
         _tell(pipe, RuntimeError(f"{type(error).__name__}: {error}"))
 
 
-def _next(pipe: Connection) -> Work | None:
+def _next(pipe: Connection) -> Work | Study | None:
     try:
-        work: Work | None = pipe.recv()
+        work: Work | Study | None = pipe.recv()
     except EOFError:
         return None
     return work

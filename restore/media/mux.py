@@ -5,12 +5,12 @@ from __future__ import annotations
 import errno
 import heapq
 import math
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import av
 
@@ -18,7 +18,8 @@ from restore.errors import DiskFullError, OutputError
 from restore.media.codecs import EncoderSettings
 from restore.media.encode import read_segment
 from restore.media.probe import SourceInfo, StreamInfo, opened
-from restore.media.streams import Copier, add_copies, add_copy, own_tags_removed
+from restore.media.sound_feed import SoundFeed, add_repaired, add_streams, sound_packets
+from restore.media.streams import Copier, add_copy, own_tags_removed
 
 _ISO_TAGS = frozenset({"title", "artist", "album_artist", "album", "composer", "date", "genre", "copyright", "comment",
                        "description", "synopsis", "show", "episode_id", "network", "lyrics", "grouping",
@@ -43,6 +44,8 @@ class MuxPlan:
     """Streams of the source to carry over, from `check_streams`."""
     audio: Sequence[Path] = ()
     """Sound files besides the source."""
+    repaired: Sequence[SoundFeed] = ()
+    """Repaired tracks, which take the place of the source's or of those of `audio`."""
     shift: Fraction = Fraction(0)
     """Seconds taken off every time (a run limited to a part of the film)."""
     span: tuple[Fraction, Fraction] | None = None
@@ -53,27 +56,28 @@ class MuxPlan:
 
 def join(plan: MuxPlan, on_frame: Callable[[], None] | None = None) -> None:
     """Write ``plan.path`` (its caller renames it into place). Raises OutputError, DiskFullError."""
-    try:
+    with muxing_errors(plan.path):
         _join(plan, on_frame)
+
+
+@contextmanager
+def muxing_errors(path: Path) -> Iterator[None]:
+    """Say clearly what FFmpeg and the system say while an output is written: OutputError, DiskFullError."""
+    try:
+        yield
     except av.FFmpegError as error:
         if error.errno == errno.ENOSPC:
-            raise DiskFullError(f"{plan.path}: the disk is full; make room and run the same command again") from None
-        raise OutputError(f"{plan.path}: cannot be written ({error.strerror or error})") from None
+            raise DiskFullError(f"{path}: the disk is full; make room and run the same command again") from None
+        raise OutputError(f"{path}: cannot be written ({error.strerror or error})") from None
     except OSError as error:
         if error.errno == errno.ENOSPC:
-            raise DiskFullError(f"{plan.path}: the disk is full; make room and run the same command again") from None
+            raise DiskFullError(f"{path}: the disk is full; make room and run the same command again") from None
         raise
 
 
 def _join(plan: MuxPlan, on_frame: Callable[[], None] | None) -> None:
-    tags = own_tags_removed(plan.info.metadata)
-    said = {key.lower() for key in plan.metadata}
-    tags = {key: value for key, value in tags.items() if key.lower() not in said} | plan.metadata
-    options = {"fflags": "+bitexact"}  # no random numbers: the same job gives the same bytes
-    if plan.settings.container in ("mp4", "mov"):
-        custom = any(key.lower() not in _ISO_TAGS for key in tags)
-        options["movflags"] = "+faststart" + ("+use_metadata_tags" if custom else "")
-        options["movie_timescale"] = str(_movie_timescale(plan))
+    tags = tags_of(plan.info.metadata, plan.metadata)
+    options = muxer_options(plan.settings.container, tags, _movie_timescale(plan))
     with ExitStack() as stack:
         output = stack.enter_context(av.open(str(plan.path), "w", format=plan.settings.container, options=options))
         source = stack.enter_context(opened(Path(plan.info.path))) if plan.info.kind == "film" else None
@@ -81,18 +85,45 @@ def _join(plan: MuxPlan, on_frame: Callable[[], None] | None) -> None:
         output.metadata.update(tags)
         video = _video_stream(output, source, plan)
         copiers: list[tuple[av.container.InputContainer, dict[int, Copier]]] = []
+        feeds = []
         if source is not None:
-            copiers.append((source, add_copies(output, source, plan.copied, plan.lossless_audio)))
-            _set_chapters(output, source, plan)
-        for sound in sounds:
+            own, copied = add_streams(output, source, plan.copied, plan.repaired, plan.lossless_audio)
+            copiers.append((source, copied))
+            feeds += own
+            set_chapters(output, source, plan.shift, plan.span)
+        for path, sound in zip(plan.audio, sounds, strict=True):
             track = sound.streams.audio[0]
-            copiers.append((sound, {track.index: add_copy(output, track, plan.lossless_audio)}))
+            mended = [feed for feed in plan.repaired if feed.path == path]
+            if mended:
+                feeds.append(add_repaired(output, track, mended[0]))
+            else:
+                copiers.append((sound, {track.index: add_copy(output, track, plan.lossless_audio)}))
         output.start_encoding()
         _check_extradata(video, plan)
-        feeds = [_video_packets(plan, video, on_frame)]
-        feeds += [_copied_packets(container, streams, plan) for container, streams in copiers if streams]
-        for _, packet in heapq.merge(*feeds, key=lambda item: item[0]):
+        lines = [_video_packets(plan, video, on_frame)]
+        lines += [copied_packets(container, streams, plan) for container, streams in copiers if streams]
+        lines += [sound_packets(feed, stream, plan.shift) for feed, stream in feeds]
+        for _, packet in heapq.merge(*lines, key=lambda item: item[0]):
             output.mux_one(packet)
+
+
+def tags_of(source: Mapping[str, str], said: Mapping[str, str]) -> dict[str, str]:
+    """The tags of an output: the source's, less what a muxer says of itself, and what we say over them."""
+    ours = {key.lower() for key in said}
+    kept = {key: value for key, value in own_tags_removed(source).items() if key.lower() not in ours}
+    return {**kept, **said}
+
+
+def muxer_options(container: str, tags: Mapping[str, str], timescale: int) -> dict[str, str]:
+    """Options of a muxer. `timescale`: ticks in which the starts of tracks are exact, where they are told in ticks."""
+    options = {"fflags": "+bitexact"}  # no random numbers: the same job gives the same bytes
+    if container in ("mp4", "mov", "ipod"):
+        custom = any(key.lower() not in _ISO_TAGS for key in tags)
+        options["movflags"] = "+faststart" + ("+use_metadata_tags" if custom else "")
+        options["movie_timescale"] = str(timescale)
+    if container == "wav":
+        options["rf64"] = "auto"  # beyond 4 GB
+    return options
 
 
 def _movie_timescale(plan: MuxPlan) -> int:
@@ -133,16 +164,22 @@ def _check_extradata(video: av.VideoStream, plan: MuxPlan) -> None:
             raise OutputError(f"{path}: was encoded with other settings; delete it and run again")
 
 
-def _set_chapters(output: av.container.OutputContainer, source: av.container.InputContainer, plan: MuxPlan) -> None:
+def set_chapters(
+    output: av.container.OutputContainer,
+    source: av.container.InputContainer,
+    shift: Fraction = Fraction(0),
+    span: tuple[Fraction, Fraction] | None = None,
+) -> None:
+    """Carry chapters over: those inside `span`, moved back by `shift` seconds."""
     chapters: list[Any] = []
     for chapter in source.chapters():
         base = chapter["time_base"] or Fraction(1, 1000)
         start, end = chapter["start"] * base, chapter["end"] * base
-        if plan.span is not None:
-            start, end = max(start, plan.span[0]), min(end, plan.span[1])
+        if span is not None:
+            start, end = max(start, span[0]), min(end, span[1])
             if start >= end:
                 continue
-        shifted = {"start": int((start - plan.shift) / base), "end": int((end - plan.shift) / base), "time_base": base}
+        shifted = {"start": int((start - shift) / base), "end": int((end - shift) / base), "time_base": base}
         chapters.append({**chapter, **shifted})
     if chapters:
         output.set_chapters(chapters)
@@ -181,7 +218,21 @@ def _video_packets(
         raise OutputError(f"{plan.path}: the segments hold {written} frames instead of {len(pts)}; run again")
 
 
-def _place(packet: av.Packet[Any], plan: MuxPlan, title: bool) -> Fraction | None:
+class Placed(Protocol):
+    """A plan that says where the packets of a source lie in an output."""
+
+    @property
+    def shift(self) -> Fraction:
+        """Seconds taken off every time."""
+        ...
+
+    @property
+    def span(self) -> tuple[Fraction, Fraction] | None:
+        """Times, before `shift`, that the output covers; None for all."""
+        ...
+
+
+def _place(packet: av.Packet[Any], plan: Placed, title: bool) -> Fraction | None:
     """Move a packet to where it lies in the output; returns that time, or None if the output does not cover it."""
     base = packet.time_base
     time = (packet.dts if packet.dts is not None else packet.pts or 0) * base
@@ -201,9 +252,10 @@ def _place(packet: av.Packet[Any], plan: MuxPlan, title: bool) -> Fraction | Non
     return Fraction(time) - plan.shift
 
 
-def _copied_packets(
-    source: av.container.InputContainer, copiers: dict[int, Copier], plan: MuxPlan
+def copied_packets(
+    source: av.container.InputContainer, copiers: dict[int, Copier], plan: Placed
 ) -> Iterator[tuple[float, av.Packet[Any]]]:
+    """Packets of the source's streams, moved to where they lie in the output, with the times they are written at."""
     last = 0.0
     streams = [source.streams[index] for index in copiers]
     packets = source.demux(streams)

@@ -21,6 +21,9 @@ class InputOptions(BaseModel):
     audio: str | None = Field(
         None, description="Sound file to go with a sequence of pictures (or instead of a film's own)."
     )
+    tracks: tuple[int, ...] = Field(
+        (), description="Sound tracks to repair, counted from 1; all if not given. The others are copied."
+    )
     hold: bool = Field(False, description="Fill gaps in the numbering of a sequence by holding the picture before.")
     progressive: bool = Field(False, description="Treat the source as progressive, whatever its flags say.")
     transfer: Literal["auto", "display", "linear", "log"] = Field(
@@ -86,6 +89,14 @@ class OutputOptions(BaseModel):
         description="Encoder threads, fixed for the whole job because some encoders' bytes depend on them.",
     )
     quality: int = Field(95, ge=1, le=100, description="Quality of JPEG and WebP pictures.")
+    audio_codec: str | None = Field(
+        None,
+        description="Codec of repaired sound: aac, mp3, opus, ac3, flac, alac, pcm16, pcm24, ... The track's own, "
+        "where the container holds it, if not given. Sound that is not repaired is copied.",
+    )
+    audio_bitrate: int | None = Field(
+        None, ge=8, le=6000, description="Bit rate of repaired sound in kb/s; at least the track's own if not given."
+    )
     skip_streams: tuple[int, ...] = Field((), description="Streams of the source, by number, to leave out.")
     discard_segments: bool = Field(False, description="Delete the rendered segments once the film is joined.")
 
@@ -96,4 +107,6 @@ class OutputOptions(BaseModel):
 
     def effective(self) -> dict[str, Any]:
         """What can change the bytes of a segment."""
-        return self.model_dump(mode="json", exclude={"skip_streams", "discard_segments"})
+        return self.model_dump(
+            mode="json", exclude={"skip_streams", "discard_segments", "audio_codec", "audio_bitrate"}
+        )

@@ -119,7 +119,8 @@ def picture_stream(container: InputContainer, path: Path) -> av.VideoStream:
     raise SourceError(f"{path}: has no video stream to restore")
 
 
-def _stream_info(stream: av.stream.Stream) -> StreamInfo:
+def stream_info(stream: av.stream.Stream) -> StreamInfo:
+    """What is known of one stream without decoding it."""
     context: Any = stream.codec_context
     codec = context.codec.canonical_name if context is not None else stream.metadata.get("mimetype", "unknown")
     if stream.type == "data":
@@ -216,7 +217,7 @@ def probe_file(path: Path) -> SourceInfo:
         time_base = stream.time_base or Fraction(1, 1000)
         start = Fraction(first.pts or 0) * time_base
         duration = Fraction(container.duration, av.time_base) if container.duration else None
-        others = [_stream_info(other) for other in container.streams if other.index != stream.index]
+        others = [stream_info(other) for other in container.streams if other.index != stream.index]
         timecode = stream.metadata.get("timecode") or container.metadata.get("timecode")
         return SourceInfo(
             path=str(path),

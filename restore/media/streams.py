@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import av
 from av.stream import Disposition
 
 from restore.errors import FormatError, SourceError
 from restore.media.options import OutputOptions
-from restore.media.probe import REWRITTEN, SourceInfo, StreamInfo, opened
+from restore.media.probe import REWRITTEN, StreamInfo, opened
 
 _OWN_TAGS = frozenset({"major_brand", "minor_version", "compatible_brands", "encoder", "duration", "number_of_frames",
                        "number_of_bytes", "_statistics_writing_app", "_statistics_writing_date_utc",
                        "_statistics_tags", "bps"})  # fmt: skip
-_CHANNELS = {1: "mono", 2: "stereo", 3: "2.1", 4: "4.0", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
+USUAL_LAYOUTS = {1: "mono", 2: "stereo", 3: "2.1", 4: "4.0", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
+_KEPT_TAGS = frozenset({"avc1", "avc3", "hvc1", "hev1", "dvh1", "dvhe", "av01", "vp09"})
 _LOSSLESS_TO_FLAC = frozenset({"pcm_s16le", "pcm_s16be", "pcm_s24le", "pcm_s24be", "pcm_u8"})
 
 
@@ -32,10 +33,27 @@ def own_tags_removed(tags: Mapping[str, str]) -> dict[str, str]:
     }
 
 
+class _Streams(Protocol):
+    """A probed source."""
+
+    @property
+    def path(self) -> str: ...
+
+    @property
+    def streams(self) -> tuple[StreamInfo, ...]: ...
+
+
 def check_streams(
-    info: SourceInfo, container: str, options: OutputOptions, audio: Sequence[Path] = ()
+    info: _Streams,
+    container: str,
+    options: OutputOptions,
+    audio: Sequence[Path] = (),
+    repaired: Collection[int] = (),
 ) -> tuple[StreamInfo, ...]:
-    """Which streams will be carried over. Raises FormatError naming the first one that the container cannot hold."""
+    """Which streams will be carried over; those in `repaired` are encoded anew, so that they need not fit as they are.
+
+    Raises FormatError naming the first one that the container cannot hold.
+    """
     unknown = set(options.skip_streams) - {stream.index for stream in info.streams}
     if unknown:
         raise FormatError(f"--skip-stream {min(unknown)}: the source has no such stream besides its picture")
@@ -45,13 +63,15 @@ def check_streams(
     if kept:
         with opened(Path(info.path)) as source:
             for stream in kept:
+                if stream.index in repaired:
+                    continue
                 template = source.streams[stream.index]
                 if not _fits(container, template, options.master):
                     advice = f"leave it out with --skip-stream {stream.index}"
                     if _fits("matroska", template, options.master):
                         advice = f"name the output .mkv, or {advice}"
                     raise FormatError(f"{container} cannot hold stream {stream}: {advice}")
-    for path in audio:
+    for path in audio if not repaired else ():
         with opened(path) as sound:
             if not sound.streams.audio:
                 raise SourceError(f"{path}: has no sound")
@@ -62,6 +82,13 @@ def check_streams(
                     f"{container} cannot hold {name} sound ({path.name}): name the output .mkv, or convert it first"
                 )
     return tuple(kept)
+
+
+def fitting_covers(info: _Streams, container: str) -> list[StreamInfo]:
+    """Cover art of a sound file, as far as the container takes it."""
+    with opened(Path(info.path)) as source:
+        pictures = [(stream, source.streams[stream.index]) for stream in info.streams if stream.kind == "video"]
+        return [stream for stream, template in pictures if _is_cover(template) and _fits(container, template, False)]
 
 
 def _fits(container: str, template: Any, lossless: bool) -> bool:
@@ -166,6 +193,10 @@ def _cover(path: Path, index: int) -> bytes:
         return bytes(next(packet for packet in container.demux(container.streams[index]) if packet.size))
 
 
+def _is_iso(container: Any) -> bool:
+    return bool({"mp4", "mov", "ipod"} & set(container.format.name.split(",")))
+
+
 def add_copy(output: av.container.OutputContainer, template: Any, lossless: bool) -> Copier:
     """Make room in the output for one stream. With `lossless`, plain PCM becomes FLAC where Matroska holds it."""
     encoder = None
@@ -178,11 +209,13 @@ def add_copy(output: av.container.OutputContainer, template: Any, lossless: bool
         encoder = stream
     else:
         stream = output.add_stream_from_template(template)
-        # The source's tag may be another container's; the muxer knows its own.
-        stream.codec_context.codec_tag = "\0\0\0\0"
+        # The source's tag may be another container's; the muxer knows its own, but not which of several it was.
+        if not (_is_iso(output) and _is_iso(template.container) and template.codec_context.codec_tag in _KEPT_TAGS):
+            stream.codec_context.codec_tag = "\0\0\0\0"
         if template.type == "audio" and template.codec_context.layout.name.endswith(" channels"):
             # Matroska does not say which channels these are, and MP4 wants to know.
-            stream.codec_context.layout = _CHANNELS.get(template.codec_context.channels, template.codec_context.layout)
+            context = template.codec_context
+            stream.codec_context.layout = USUAL_LAYOUTS.get(context.channels, context.layout)
     stream.disposition = template.disposition
     stream.metadata.update(own_tags_removed(template.metadata))
     return Copier(stream, encoder)

@@ -10,6 +10,7 @@ import hashlib
 import io
 import os
 import zipfile
+import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -58,7 +59,7 @@ class PlanArrays(Mapping[str, Array]):
                 self._file = zipfile.ZipFile(self.path)
             data = self._file.read(f"{name}.npy")
             return np.asarray(np.lib.format.read_array(io.BytesIO(data), allow_pickle=False))
-        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
             raise self._broken(error) from None
 
     def __iter__(self) -> Iterator[str]:

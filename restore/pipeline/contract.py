@@ -149,6 +149,10 @@ class Stage(ABC, Generic[Options]):
     """Keys that hold for the frames of an edit alone, not for the shots it touches. Such a value reaches `process` as
     a list of ``{"from": pts, "to": pts, "value": ...}``, ``to`` exclusive; `checked_edit` must know them."""
 
+    film_wide: ClassVar[bool] = False
+    """Whether what is found in the shots is settled over the whole film. Its analyzer must see the source; it watches
+    every shot, even if only a part is rendered, and `settle` makes plans of the findings."""
+
     def __init__(self, options: Options) -> None:
         self.options = options
 
@@ -169,6 +173,15 @@ class Stage(ABC, Generic[Options]):
     def effective(self) -> dict[str, Any]:
         """The options that can change pixels, as JSON values."""
         return self.options.effective()
+
+    def analysed(self) -> dict[str, Any]:
+        """The options that can change what the analyzer finds; by default all that count."""
+        return self.effective()
+
+    def concerns(self, shot: Shot, index: FrameIndex) -> dict[str, Any]:
+        """What the analyzer's findings of one shot depend on beyond `analysed`, as JSON values: what a person handed in
+        for some shots has only those analysed again."""
+        return {}
 
     def told(self, found: Values) -> dict[str, Any]:
         """What rendering is told of a shot: what the analyzer found, and over it what the person's options say."""
@@ -199,6 +212,10 @@ class Stage(ABC, Generic[Options]):
         except ValidationError as error:
             raise OptionError(f"{self.name}: {first_problem(error)}") from None
         return {**changes, **{name: getattr(checked, name) for name in fields}}
+
+    def settle(self, found: Sequence[Values]) -> list[dict[str, Any]]:
+        """The plans of all shots, in order, made of what the analyzer found in each; asked of `film_wide` stages."""
+        return [dict(values) for values in found]
 
     def analyzer(self) -> Analyzer | None:
         """A fresh analyzer, if the stage has something to find out."""

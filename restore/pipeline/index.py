@@ -25,7 +25,7 @@ class DamagedRange(NamedTuple):
     frames: int
     """Damaged frames in it; 0 where frames are missing altogether."""
     kind: str
-    """``corrupt`` or ``missing``."""
+    """``corrupt`` or ``missing`` pictures, or ``silent``: missing sound."""
 
     def as_json(self) -> dict[str, float | int | str]:
         """For the job and for ``--json``."""

@@ -33,7 +33,8 @@ def default_folder(output: Path) -> Path:
 
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-_OURS = ("plan", "segments", "journal.jsonl", "edits.json", "job.json", "lock", "report.html", "poster.jpg", "plots")
+_OURS = ("plan", "segments", "sound", "journal.jsonl", "edits.json", "job.json", "lock", "report.html", "poster.jpg",
+         "plots")  # fmt: skip
 """Everything a job folder holds; `clean` touches nothing else."""
 
 
@@ -114,7 +115,7 @@ class Job:
                 f"{self.folder}: holds the work of another source, or this one changed since; add --overwrite to start "
                 "over, or choose another folder with --work-dir"
             )
-        for path in (self.plan.folder, self.segments):
+        for path in (self.plan.folder, self.segments, self.folder / "sound"):
             shutil.rmtree(path, ignore_errors=True)
             path.mkdir(parents=True)
         (self.folder / "journal.jsonl").unlink(missing_ok=True)
@@ -145,7 +146,11 @@ def clean(folder: Path, everything: bool = False) -> int:
     if not (folder / "job.json").exists():
         raise PlanError(f"{folder}: has no job.json, so it is no job folder; nothing was deleted")
     with disk_errors(folder), Job(folder) as job:
-        places = [folder / name for name in _OURS] if everything else [job.segments, folder / "journal.jsonl"]
+        places = (
+            [folder / name for name in _OURS]
+            if everything
+            else [job.segments, folder / "sound", folder / "journal.jsonl"]
+        )
         files = [file for place in places for file in (place.rglob("*") if place.is_dir() else [place])]
         freed = sum(file.stat().st_size for file in files if file.is_file())
         for place in places:

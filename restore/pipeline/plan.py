@@ -72,6 +72,16 @@ class Change(BaseModel):
     note: str = ""
 
 
+class Reviewed(BaseModel):
+    """What a person said of a stretch of time; changes no pixel."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+    start: Time = Field(alias="from")
+    end: Time = Field(alias="to")
+    verdict: Literal["accept", "reject", ""] = ""
+    comment: str = ""
+
+
 class Edits(BaseModel):
     """The whole of ``edits.json``."""
 
@@ -79,6 +89,11 @@ class Edits(BaseModel):
     version: Literal[1] = 1
     cuts: Cuts = Cuts()
     changes: tuple[Change, ...] = ()
+    reviews: tuple[Reviewed, ...] = ()
+
+    def save(self, path: Path) -> None:
+        """Write the file, whole or not at all."""
+        write_json(path, self.model_dump(mode="json", by_alias=True))
 
     @classmethod
     def load(cls, path: Path) -> Edits:
@@ -92,6 +107,13 @@ class Edits(BaseModel):
             first = error.errors()[0]
             place = ".".join(str(step) for step in first["loc"])
             raise PlanError(f"{path}: {place}: {first['msg'].removeprefix('Value error, ')}") from None
+
+    def check_stages(self, names: Iterable[str]) -> None:
+        """Refuse changes of stages that a job does not have. Raises PlanError."""
+        known = sorted(set(names))
+        for change in self.changes:
+            if change.stage not in known:
+                raise PlanError(f"edits.json: no stage {change.stage!r} in this job; it has {', '.join(known)}")
 
 
 def shots_between(cuts: Iterable[int], length: int) -> list[Shot]:

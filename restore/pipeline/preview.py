@@ -64,7 +64,7 @@ class Previewer(Runner):
             film = self._film(job)
             first, stop = self._span(film.task.index)
             shots = [shot for shot in film.shots if shot.start < stop and shot.end > first]
-            values = self._analyse(job, film.task, film.edits, _spread(shots, _CANDIDATES))
+            values = self._analyse(job, film, _spread(shots, _CANDIDATES))
             candidates = [shot for shot in shots if shot.number in values]
             with SegmentRenderer(film.task) as renderer:
                 dirt = self._tried(renderer, candidates, values)
@@ -113,7 +113,7 @@ class Previewer(Runner):
         whole = self.setup.film is not None and len(segment) <= _WHOLE and moment.end <= segment.end
         part = segment if whole else Segment(segment.number, moment.start, moment.end)
         touched = [shot for shot in film.shots if shot.start < part.end and shot.end > part.start]
-        values = self._analyse(job, film.task, film.edits, touched)
+        values = self._analyse(job, film, touched)
         return self._work(job, part, film.task, film.shots, values, self._facts(0)), whole
 
     def _show(

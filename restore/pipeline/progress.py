@@ -17,13 +17,15 @@ class Progress:
 
     phase: Phase
     done: int
-    """Frames finished in this phase."""
+    """Frames, or seconds of sound, finished in this phase."""
     total: int | None
-    """Frames of this phase, as far as known."""
+    """Of this phase, as far as known."""
     fps: float | None = None
-    """Frames a second over the last seconds."""
+    """So many of them a second, over the last seconds."""
     remaining: float | None = None
     """Seconds to go in this phase, estimated."""
+    unit: str = "frames"
+    """What is counted: ``frames``, or ``s of sound``."""
 
 
 OnProgress = Callable[[Progress], None]
@@ -35,17 +37,20 @@ class Meter:
     _EVERY = 0.25
     _WINDOW = 20.0
 
-    def __init__(self, phase: Phase, total: int | None, report: OnProgress | None, done: int = 0) -> None:
+    def __init__(
+        self, phase: Phase, total: int | None, report: OnProgress | None, done: int = 0, unit: str = "frames"
+    ) -> None:
         self.phase: Phase = phase
+        self.unit = unit
         self.total = total
-        self.done = done
+        self.done: float = done
         self._report = report
-        self._samples: deque[tuple[float, int]] = deque([(time.monotonic(), done)])
+        self._samples: deque[tuple[float, float]] = deque([(time.monotonic(), done)])
         self._last = 0.0
         self._send(force=True)
 
-    def add(self, frames: int = 1) -> None:
-        """So many more frames are done."""
+    def add(self, frames: float = 1) -> None:
+        """So many more are done."""
         self.done += frames
         self._send()
 
@@ -64,4 +69,4 @@ class Meter:
         span, frames = now - self._samples[0][0], self.done - self._samples[0][1]
         fps = frames / span if span > 0 and frames > 0 else None
         remaining = (self.total - self.done) / fps if fps and self.total is not None else None
-        self._report(Progress(self.phase, self.done, self.total, fps, remaining))
+        self._report(Progress(self.phase, round(self.done), self.total, fps, remaining, self.unit))

@@ -7,7 +7,7 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from restore.frames import Frame, Shot, VideoFormat
 from restore.media.codecs import EncoderSettings
@@ -26,6 +26,9 @@ from restore.pipeline.prefetch import Drain
 from restore.pipeline.reader import FrameReader
 from restore.pipeline.segments import Segment
 from restore.pipeline.timeline import TimelineSource, split_stages
+
+if TYPE_CHECKING:
+    from restore.pipeline.study import Study
 
 
 @dataclass(frozen=True)
@@ -77,6 +80,11 @@ class Work:
     path: Path
     shots: tuple[tuple[Shot, tuple[Values, ...]], ...]
     """Every shot that the segment touches, with what each stage is told about it."""
+
+    @property
+    def span(self) -> range:
+        """Its frames."""
+        return range(self.segment.start, self.segment.end)
 
 
 class _Sink(Protocol):
@@ -162,4 +170,14 @@ class Engine(Protocol):
         check: Callable[[], None],
     ) -> None:
         """Render all of `works`; call `on_entry` as each is done, and `check` often: it raises to stop."""
+        ...
+
+    def analyse(
+        self,
+        task: RenderTask,
+        studies: Sequence[Study],
+        on_frames: Callable[[int], None],
+        check: Callable[[], None],
+    ) -> None:
+        """Bring the plan of all of these shots up to date; tell `on_frames` of a shot's frames once it is."""
         ...

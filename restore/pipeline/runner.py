@@ -14,19 +14,19 @@ from typing import Any
 import torch
 
 from restore import __version__
-from restore.errors import CancelledError, OptionError, PlanError
+from restore.errors import CancelledError, OptionError
 from restore.frames import Frame, Shot
 from restore.media.codecs import EncoderSettings
 from restore.media.mux import MuxPlan, join
 from restore.media.open import open_source
 from restore.media.picture_output import PictureOutput
 from restore.media.verify import verify
-from restore.pipeline.analyse import Analysis, stage_facts
-from restore.pipeline.chain import Chain
+from restore.pipeline.analyse import stage_facts
 from restore.pipeline.contract import Timeline
 from restore.pipeline.index import DamagedRange, FrameIndex
 from restore.pipeline.job import Job, disk_errors
 from restore.pipeline.journal import Journal
+from restore.pipeline.label import label
 from restore.pipeline.listing import list_frames
 from restore.pipeline.plan import Edits
 from restore.pipeline.progress import Meter, OnProgress
@@ -34,6 +34,8 @@ from restore.pipeline.reader import FrameReader
 from restore.pipeline.render import Engine, RenderTask, Work
 from restore.pipeline.segments import Segment, clip_segments, cut_segments, digest
 from restore.pipeline.setup import Setup, check_existing, check_space
+from restore.pipeline.sound_job import SoundJob
+from restore.pipeline.study import Analyst, Study
 from restore.pipeline.timeline import cuts_of, index_of, load_timeline, save_timeline, split_stages
 
 
@@ -51,6 +53,8 @@ class JobResult:
     notes: tuple[str, ...] = ()
     unchanged: bool = False
     """Nothing was left to do."""
+    unit: str = "frames"
+    """What `frames` and `rendered` count; ``s of sound`` where only sound was repaired."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +76,7 @@ class Runner:
     engine: Engine
     on_progress: OnProgress | None = None
     cancelled: Callable[[], bool] = field(default=lambda: False)
+    sound: SoundJob | None = field(default=None, init=False)
 
     def check(self) -> None:
         """Raise CancelledError once the caller wants to stop."""
@@ -90,10 +95,14 @@ class Runner:
         index, shots = film.task.index, film.shots
         first, stop = self._span(index)
         task = replace(film.task, first=first)
-        values = self._analyse(job, task, film.edits, [s for s in shots if s.start < stop and s.end > first])
+        values = self._analyse(job, film, [s for s in shots if s.start < stop and s.end > first])
         segments = cut_segments(shots)
         if (first, stop) != (0, len(index)):
             segments = clip_segments(segments, first, stop)
+        if self.setup.sound is not None:
+            times = None if (first, stop) == (0, len(index)) else self._times(index, first, stop)
+            self.sound = SoundJob(self.setup.sound, job, film.edits, self.on_progress, self.check, times)
+            self.sound.run()
         facts = self._facts(first)
         works = [self._work(job, segment, task, shots, values, facts) for segment in segments]
         journal = job.journal()
@@ -102,9 +111,12 @@ class Runner:
         if not unchanged:
             self._finish(job, journal, index, works, first, stop)
         notes = (*(self.setup.film.notes if self.setup.film else ()), *film.notes)
+        damaged = film.damaged
+        if self.sound is not None:
+            notes, damaged = (*notes, *self.sound.notes), (*damaged, *self.sound.holes)
         return JobResult(
             request.output, self.setup.folder, stop - first, rendered, time.monotonic() - started,
-            film.damaged, notes, unchanged,
+            damaged, notes, unchanged,
         )  # fmt: skip
 
     def _film(self, job: Job) -> Film:
@@ -112,9 +124,9 @@ class Runner:
         setup = self.setup
         request = setup.request
         job.adopt(setup.identity, request.overwrite)
-        check_existing(setup, job)
+        check_existing(request, job, setup.output if isinstance(setup.output, PictureOutput) else None)
         edits = Edits.load(job.plan.edits_path)
-        self._check_edits(edits)
+        edits.check_stages([*(stage.name for stage in request.stages), *(stage.name for stage in request.sound)])
         job.update_manifest(
             restore=__version__,
             source={"path": str(Path(request.source).absolute()), "identity": setup.identity},
@@ -194,34 +206,29 @@ class Runner:
             raise OptionError(f"no frame lies between --start {request.start or 0} and --end {request.end}")
         return first, stop
 
-    def _check_edits(self, edits: Edits) -> None:
-        names = {stage.name for stage in self.setup.request.stages}
-        for change in edits.changes:
-            if change.stage not in names:
-                raise PlanError(f"edits.json: no stage {change.stage!r} in this job; it has {', '.join(sorted(names))}")
-
     def _decoder_threads(self, index: FrameIndex) -> int:
         return 1 if index.decode_errors or len(index.lost) or bool(index.corrupt.any()) else 0
 
-    def _analyse(
-        self, job: Job, task: RenderTask, edits: Edits, shots: Sequence[Shot]
-    ) -> dict[int, tuple[dict[str, Any], ...]]:
-        source = task.open_source()
-        stages = task.picture_stages
-        chain = Chain(stages, source.format, task.target, task.device, task.transfer, 1)
-        reader = FrameReader(source, task.index, sum(sum(stage.window()) for stage in stages))
-        analysis = Analysis(job.plan, edits, task.index, chain, reader.read)
-        try:
-            pending = analysis.pending(shots)
-            if pending:
-                meter = Meter("analyse", sum(len(shot) for shot in pending), self.on_progress)
-                with chain:
-                    analysis.run(pending, meter, self.check)
-                meter.finish()
-        finally:
-            reader.close()
-            source.close()
-        return {shot.number: tuple(analysis.values(shot)) for shot in shots}
+    def _analyse(self, job: Job, film: Film, shots: Sequence[Shot]) -> dict[int, tuple[dict[str, Any], ...]]:
+        with Analyst(film.task, job.folder, film.edits) as analyst:
+            self._study(job, film, analyst.unsettled(film.shots), film_wide=True)
+            analyst.settle(film.shots)
+            self._study(job, film, analyst.pending(shots), film_wide=False)
+            return {shot.number: analyst.values(shot) for shot in shots}
+
+    def _study(self, job: Job, film: Film, shots: Sequence[Shot], film_wide: bool) -> None:
+        if not shots:
+            return
+        meter = Meter("analyse", sum(len(shot) for shot in shots), self.on_progress)
+        studies = [Study(shot, job.folder, film.edits, film_wide) for shot in shots]
+        self.engine.analyse(film.task, studies, meter.add, self.check)
+        meter.finish()
+
+    @staticmethod
+    def _times(index: FrameIndex, first: int, stop: int) -> tuple[Fraction, Fraction]:
+        """When frames [first, stop) begin and end, in seconds of the source's clock."""
+        end = int(index.pts[stop - 1]) + index.duration_of(stop - 1)
+        return int(index.pts[first]) * index.time_base, end * index.time_base
 
     def _facts(self, first: int) -> dict[str, Any]:
         """What every segment's pixels and bytes depend on alike."""
@@ -291,6 +298,7 @@ class Runner:
                 "audio": [[str(path), path.stat().st_size, path.stat().st_mtime_ns] for path in self.setup.audio],
                 "master": request.options.master,
                 "span": [request.start, request.end],
+                **({"sound": self.sound.key()} if self.sound else {}),
             }
         )
 
@@ -328,6 +336,8 @@ class Runner:
         for path in job.segments.iterdir():
             if path not in keep and (whole or discard or path.suffix == ".part"):
                 path.unlink()
+        if self.sound is not None and (whole or discard):
+            self.sound.tidy(discard)
         if discard:
             (job.folder / "journal.jsonl").unlink(missing_ok=True)
 
@@ -341,22 +351,23 @@ class Runner:
         part = output.with_name(output.name + ".part")
         whole = (first, stop) == (0, len(index))
         base = index.time_base
-        start, end = int(index.pts[first]), int(index.pts[stop - 1]) + index.duration_of(stop - 1)
+        start, end = self._times(index, first, stop)
         meter = Meter("join", stop - first, self.on_progress)
         plan = MuxPlan(
             path=part,
             settings=settings,
             segments=[work.path for work in works],
             pts=[int(pts) for pts in index.pts[first:stop]],
-            end_pts=end,
+            end_pts=int(end / base),
             reorder=max(journal.entries[work.key].reorder for work in works),
             info=setup.info,
             copied=setup.copied,
             audio=setup.audio,
-            shift=Fraction(0) if whole else start * base,
-            span=None if whole else (start * base, end * base),
+            repaired=self.sound.feeds() if self.sound else (),
+            shift=Fraction(0) if whole else start,
+            span=None if whole else (start, end),
             lossless_audio=setup.request.options.master,
-            metadata=self._label(),
+            metadata=label((*setup.request.stages, *setup.request.sound), setup.info.metadata),
         )
 
         def on_frame() -> None:
@@ -369,22 +380,12 @@ class Runner:
             with part.open("rb+") as file:
                 os.fsync(file.fileno())
             made = {**made, **job.file_facts(part)}
+            if self.sound is not None:
+                heard = [stream.index for stream in setup.copied if stream.kind == "audio"]
+                made["sound"] = self.sound.tracks({index: number for number, index in enumerate(heard or [0], 1)})
             job.update_manifest(joining=made)  # if it stops right after the renaming, the output is known as its own
             os.replace(part, output)
         finally:
             part.unlink(missing_ok=True)
         meter.finish()
         return made
-
-    def _label(self) -> dict[str, str]:
-        """Altered footage says so: which tool, which stages, which models."""
-        steps = []
-        for stage in self.setup.request.stages:
-            models = ", ".join(stage.weights())
-            steps.append(f"{stage.name} ({models})" if models else stage.name)
-        if not steps:
-            return {}
-        said = f"Restored with restore {__version__}: {'; '.join(steps)}"
-        tags = self.setup.info.metadata.items()
-        before = next((value for key, value in tags if key.lower() == "comment"), None)
-        return {"comment": f"{before}; {said}" if before and said not in before else said}

@@ -19,9 +19,13 @@ from restore.media.options import InputOptions, OutputOptions
 from restore.media.picture_output import PictureOutput, is_picture_output, picture_output
 from restore.media.probe import SourceInfo, StreamInfo
 from restore.media.sequence_files import NumberedNames, is_sequence, list_sequence
+from restore.media.sound import SoundInfo, probe_sound
+from restore.media.sound_codecs import sound_settings
 from restore.media.streams import check_streams
+from restore.pipeline.audio_contract import AudioStage
 from restore.pipeline.contract import Device, Stage, TimelineStage
 from restore.pipeline.job import Job, default_folder
+from restore.pipeline.sound_job import SoundRequest
 from restore.times import parse_time
 
 
@@ -41,6 +45,8 @@ class Request:
     work_dir: Path | None = None
     overwrite: bool = False
     batch: int | None = None
+    sound: tuple[AudioStage[Any], ...] = ()
+    """Stages of the sound, in order."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +63,8 @@ class Setup:
     copied: tuple[StreamInfo, ...]
     audio: tuple[Path, ...]
     folder: Path
+    sound: SoundRequest | None = None
+    """What is done to the film's sound."""
 
     @property
     def transfer(self) -> str:
@@ -88,24 +96,67 @@ def prepare(request: Request, choose: Callable[[int, bool], Device]) -> Setup:
     for stage in request.stages:
         stage.check(formats[-1])
         formats.append(stage.output_format(formats[-1]))
-    _check_output(request)
+    check_output(request)
     folder = request.work_dir or default_folder(request.output)
     audio = tuple(Path(name) for name in ([request.input.audio] if request.input.audio else []))
     copied: tuple[StreamInfo, ...] = ()
     output: EncoderSettings | PictureOutput
+    sound: SoundRequest | None = None
     if is_picture_output(request.output):
+        if request.sound:
+            raise OptionError(f"{request.output}: pictures hold no sound; leave {request.sound[0].name} out")
         output = picture_output(request.output, formats[-1], info, request.input, request.options)
     else:
         hdr = (info.mastering_display, info.content_light)
         output = encoder_settings(request.output, formats[-1], _same_threads(request.options, folder), hdr)
-        copied = check_streams(info, output.container, request.options, audio)
+        sound = sound_of_film(request, info, output.container, choose(16, True)) if request.sound else None
+        mended = [track.info.index for track in sound.tracks] if sound else []
+        copied = check_streams(info, output.container, request.options, audio, mended)
     _check_matrix(formats, output.format)
     device = choose(info.format.pixel.depth, request.options.master)
     setup = Setup(
-        request, info, identity(request.source, request.input), device, tuple(formats), output, copied, audio, folder
+        request, info, identity(request.source, request.input), device, tuple(formats), output, copied, audio, folder,
+        sound,
     )  # fmt: skip
-    check_existing(setup, Job(folder))
+    check_existing(request, Job(folder), output if isinstance(output, PictureOutput) else None)
     return setup
+
+
+def sound_of_film(request: Request, info: SourceInfo, container: str, device: Device) -> SoundRequest:
+    """What is done to the sound of a film, or to the sound file that goes with its pictures.
+
+    Raises SourceError, OptionError, FormatError.
+    """
+    path = request.input.audio or request.source
+    if info.kind != "film" and not request.input.audio:
+        raise SourceError(f"{request.source}: has no sound to repair; name a sound file with --audio")
+    sound = probe_sound(Path(path))
+    zero = sound.zero if request.input.audio else info.start
+    return sound_request(request, sound, zero, info.format.frame_rate, container, device)
+
+
+def sound_request(
+    request: Request, info: SoundInfo, zero: Fraction, frame_rate: Fraction, container: str, device: Device
+) -> SoundRequest:
+    """Choose the tracks, check the stages, decide the encodings. Raises SourceError, OptionError, FormatError."""
+    for number in request.input.tracks:
+        if not 1 <= number <= len(info.tracks):
+            raise OptionError(f"--tracks {number}: {info.path} has {len(info.tracks)} sound tracks, counted from 1")
+    tracks = [
+        track for track in info.tracks if track.number in (request.input.tracks or range(1, 1 + len(info.tracks)))
+    ]
+    tracks = [track for track in tracks if track.info.index not in request.options.skip_streams]
+    if request.input.audio:
+        tracks = tracks[:1]  # a sound file beside pictures gives its first track
+    if not tracks:
+        raise OptionError("no sound track is left to repair; see --tracks and --skip-stream")
+    for stage in request.sound:
+        for track in tracks:
+            stage.check(track.format)
+    return SoundRequest(
+        info, identity(info.path), request.sound, tuple(tracks),
+        tuple(sound_settings(track, container, request.options) for track in tracks), device, zero, frame_rate,
+    )  # fmt: skip
 
 
 def _same_threads(options: OutputOptions, folder: Path) -> OutputOptions:
@@ -142,7 +193,8 @@ def _check_span(request: Request, rate: Fraction) -> None:
         raise OptionError(f"--end {request.end} is not after --start {request.start or 0}")
 
 
-def _check_output(request: Request) -> None:
+def check_output(request: Request) -> None:
+    """Refuse an output that would touch the source, or cannot be written. Raises OutputExistsError, OutputError."""
     output = request.output
     for path in _source_files(request):
         if _would_write(output, path):
@@ -174,16 +226,16 @@ def _would_write(output: Path, path: Path) -> bool:
     return same or (name == output.name and output.parent.resolve() == path.parent.resolve())
 
 
-def check_existing(setup: Setup, job: Job) -> None:
+def check_existing(request: Request, job: Job, pictures: PictureOutput | None = None) -> None:
     """Refuse to replace a file that is not this job's own. Raises OutputExistsError."""
-    output = setup.request.output
+    output = request.output
     existing: Path | None = output if output.exists() else None
-    if isinstance(setup.output, PictureOutput):
-        began = job.manifest.get("writing") == str(Path(setup.output.pattern).absolute())
-        existing = None if began else setup.output.first_existing()
+    if pictures is not None:
+        began = job.manifest.get("writing") == str(Path(pictures.pattern).absolute())
+        existing = None if began else pictures.first_existing()
     if existing is not None and job.owns_output(existing):
         return
-    if existing is not None and not setup.request.overwrite:
+    if existing is not None and not request.overwrite:
         raise OutputExistsError(
             f"{existing}: exists already and was not made by this job; add --overwrite to replace it"
         )

@@ -50,13 +50,24 @@ def save_timeline(timeline: Timeline, path: Path, signature: str) -> None:
 
 def load_timeline(path: Path, signature: str) -> Timeline | None:
     """What `save_timeline` wrote; None if there is nothing, or it was found from something else. Raises PlanError."""
+    found = _stored(path)
+    return found[0] if found is not None and found[1] == signature else None
+
+
+def read_timeline(path: Path) -> Timeline | None:
+    """What `save_timeline` wrote last, whatever from; None if there is nothing. Raises PlanError."""
+    found = _stored(path)
+    return found[0] if found is not None else None
+
+
+def _stored(path: Path) -> tuple[Timeline, str] | None:
+    """A timeline and its signature."""
     if not path.exists():
         return None
     try:
         with np.load(path, allow_pickle=False) as stored:
-            if str(stored["signature"]) != signature:
-                return None
-            return Timeline(stored["pts"], stored["rows"], int(stored["last_duration"]), str(stored["note"]))
+            timeline = Timeline(stored["pts"], stored["rows"], int(stored["last_duration"]), str(stored["note"]))
+            return timeline, str(stored["signature"])
     except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
         raise PlanError(f"{path}: not a timeline ({error}); delete it and run again") from None
 

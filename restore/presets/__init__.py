@@ -16,8 +16,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from restore.errors import OptionError
-from restore.recipe import Recipe
-from restore.stages import options_of, parse_options
+from restore.recipe import STAGES, Recipe
 
 
 def preset_names() -> tuple[str, ...]:
@@ -65,7 +64,7 @@ def preset(
         raise OptionError(f"{name}: every stage is left out; there are: {', '.join(stages)}")
     if strength is not None:
         for stage, options in kept.items():
-            field = options_of(stage).model_fields.get("strength")
+            field = STAGES.options_of(stage).model_fields.get("strength")
             if field is not None:
                 options["strength"] = strength * options.get("strength", field.default)
     for change in changes:
@@ -74,7 +73,7 @@ def preset(
         if stage not in kept:
             raise OptionError(f"{change}: {stage} is left out, so it has nothing to be told")
         kept[stage][_option(stage, option, change)] = value
-    return Recipe(tuple((stage, parse_options(stage, options)) for stage, options in kept.items()))
+    return Recipe(tuple((stage, STAGES.parse(stage, options)) for stage, options in kept.items()))
 
 
 def _known(preset_name: str, stage: str, stages: Iterable[str], where: str = "") -> None:
@@ -101,7 +100,7 @@ def _parsed(change: str) -> tuple[str, str, Any]:
 
 def _option(stage: str, option: str, change: str) -> str:
     name = option.replace("-", "_")
-    known = options_of(stage).model_fields
+    known = STAGES.options_of(stage).model_fields
     if name not in known:
         close = get_close_matches(name, known, 1)
         hint = f"did you mean {close[0]}?" if close else f"it has {', '.join(known)}"
@@ -142,7 +141,7 @@ def _option_lines(options: BaseModel) -> list[str]:
 def _toml(value: Any) -> str:
     """A JSON value as TOML writes it."""
     if isinstance(value, dict):
-        pairs = ", ".join(f"{json.dumps(key)} = {_toml(inner)}" for key, inner in value.items())
+        pairs = ", ".join(f"{_toml(key)} = {_toml(inner)}" for key, inner in value.items())
         return f"{{ {pairs} }}" if pairs else "{}"
     if isinstance(value, list):
         return f"[{', '.join(_toml(item) for item in value)}]"

@@ -16,6 +16,7 @@ from restore.report.film import Film
 from restore.report.measures import measure
 from restore.report.moments import Moments, choose
 from restore.report.page import Page, Step, write_page, write_poster
+from restore.report.sound import TrackReport, sound_report
 from restore.times import format_duration, format_time
 
 REPORT = "report.html"
@@ -63,19 +64,28 @@ def job_page(folder: Path, steps: Sequence[Step]) -> Page:
     manifest = read_manifest(folder)
     output = str(manifest["output"])
     troubles = [_damage(found) for found in manifest.get("damaged", [])]
+    made = manifest.get("finished") or {}
+    tracks: list[TrackReport] = []
     moments, facts = Moments((), ()), list[tuple[str, str]]()
     try:
-        options = InputOptions.model_validate(manifest["recipe"]["input"])
-        with Film(manifest["source"]["path"], options) as before, Film(output) as after:
-            facts = film_facts(before, after)
-            begins = Fraction((manifest.get("finished") or {}).get("begins", 0)).limit_denominator(1_000_000)
-            moments = choose(before, after, job_shots(folder, begins, after), begins)
+        if made.get("sound"):
+            tracks = sound_report(folder)
+        if manifest.get("pictures") == "copied":
+            facts = [("source", str(manifest["source"]["path"])), ("repaired", output)]
+        else:
+            options = InputOptions.model_validate(manifest["recipe"]["input"])
+            with Film(manifest["source"]["path"], options) as before, Film(output) as after:
+                facts = film_facts(before, after)
+                begins = Fraction(made.get("begins", 0)).limit_denominator(1_000_000)
+                moments = choose(before, after, job_shots(folder, begins, after), begins)
     except RestoreError as error:
-        troubles.append(f"no stills: {error}")
+        troubles.append(f"nothing to see or hear: {error}" if made.get("sound") else f"no stills: {error}")
     measured = measure([(pair.before, pair.after) for pair in moments.compared])
     return Page(
-        Path(output).name, ("source", "restored"), (*facts, *_job_facts(folder, manifest)), moments, tuple(measured),
-        tuple(steps), tuple(_plots(folder)), troubles=tuple(troubles),
+        Path(output).name, ("source", "restored"),
+        (*facts, *(fact for track in tracks for fact in track.facts()), *_job_facts(folder, manifest)), moments,
+        tuple(measured), tuple(steps), tuple(_plots(folder)),
+        tuple(sound for track in tracks for sound in track.sounds()), tuple(troubles),
     )  # fmt: skip
 
 
@@ -112,7 +122,8 @@ def _job_facts(folder: Path, manifest: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 def _damage(found: dict[str, Any]) -> str:
-    what = f"{found['frames']} corrupt frames" if found.get("frames") else "missing frames"
+    missing = "missing sound" if found.get("kind") == "silent" else "missing frames"
+    what = f"{found['frames']} corrupt frames" if found.get("frames") else missing
     return f"damaged source: {format_time(found['start'])} to {format_time(found['end'])}: {what}"
 
 

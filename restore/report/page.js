@@ -39,3 +39,36 @@ if (table) {
     });
   }
 }
+// A review: every choice is sent as it is made.
+const main = document.querySelector("main[data-address]");
+for (const shot of main ? main.querySelectorAll(".review") : []) {
+  const status = shot.querySelector("[role=status]");
+  const send = async () => {
+    const strengths = {};
+    for (const slider of shot.querySelectorAll("input[type=range]")) strengths[slider.name] = Number(slider.value);
+    const pressed = shot.querySelector("button[aria-pressed=true]");
+    const choice = {
+      start: Number(shot.dataset.start), end: Number(shot.dataset.end), verdict: pressed ? pressed.dataset.verdict : "",
+      comment: shot.querySelector("textarea").value, strengths,
+    };
+    try {
+      const answer = await fetch(main.dataset.address, { method: "POST", body: JSON.stringify(choice) });
+      status.textContent = answer.ok ? "kept" : await answer.text();
+    } catch {
+      status.textContent = "not kept: the review has ended";
+    }
+  };
+  for (const button of shot.querySelectorAll("button")) {
+    button.addEventListener("click", () => {
+      const on = button.getAttribute("aria-pressed") !== "true";
+      for (const other of shot.querySelectorAll("button")) other.setAttribute("aria-pressed", "false");
+      button.setAttribute("aria-pressed", String(on));
+      send();
+    });
+  }
+  for (const slider of shot.querySelectorAll("input[type=range]")) {
+    slider.addEventListener("input", () => { slider.nextElementSibling.value = slider.value; });
+    slider.addEventListener("change", send);
+  }
+  shot.querySelector("textarea").addEventListener("change", send);
+}

@@ -48,7 +48,7 @@ class Pairs:
         """Add one pair; the one of each moment that changed most goes on the sheet."""
         left, right = self._rgb(before, self._before), self._rgb(after, self._after)
         found = ", ".join(f"{finding.what} {finding.amount}" for finding in moment.findings[:4]) or "nothing found"
-        labels = (f"source, {format_time(moment.time)}, shot {moment.shot.number + 1}: {found}", "restored")
+        labels = (f"source, {format_time(moment.time)}, shot {moment.shot.number + 1}", f"restored: {found}")
         pair = self._labelled(left, right, labels)
         if self._clip is None:
             rate = Fraction(self._after.frame_rate).limit_denominator(1001)

@@ -23,6 +23,14 @@ MIT_OURS = Licence(
     url="https://spdx.org/licenses/MIT.html",
 )
 
+_GTCRN = "https://github.com/Xiaobin-Rong/gtcrn"
+
+MIT_GTCRN = Licence(
+    id="MIT",
+    summary="Use, change and share freely, commercially too, keeping the notice: Copyright (c) 2024 Rong Xiaobin.",
+    url=f"{_GTCRN}/blob/main/LICENSE",
+)
+
 BSD2_ZHANG = Licence(
     id="BSD-2-Clause",
     summary="Use, change and share freely, commercially too, keeping the notice: Copyright (c) 2016, Richard Zhang,"
@@ -74,6 +82,17 @@ _MODELS = (
         licence=MIT_OURS,
         source="models/reel-degradation/README.md",
         file_name="reel-degradation.safetensors",
+        bundled=True,
+    ),
+    ModelSpec(
+        id="retouch-marks",
+        title="Damage of photographs",
+        kind="analysis",
+        purpose="Finds scratches, creases and specks in a single picture; takes some glints and wires for them.",
+        architecture="MarkNet",
+        licence=MIT_OURS,
+        source="models/retouch-marks/README.md",
+        file_name="retouch-marks.safetensors",
         bundled=True,
     ),
     ModelSpec(
@@ -176,6 +195,40 @@ _MODELS = (
         sha256="a820b9bde89a874d7599d545567308ce6c128fc8754a53208eda016d40aa81df",
         sha_confirmations=_ONCE,
         state_dict_key="params_ema",
+    ),
+    ModelSpec(
+        id="gtcrn-dns3",
+        title="GTCRN, trained on DNS 3",
+        kind="voice",
+        purpose="Takes noise of all kinds from a voice, also what comes and goes; music and effects suffer.",
+        architecture="GTCRN, 48 thousand weights, 16 kHz",
+        licence=MIT_GTCRN,
+        source=_GTCRN,
+        file_name="gtcrn-dns3.tar",
+        urls=(f"{_GTCRN}/raw/main/checkpoints/model_trained_on_dns3.tar",),
+        bytes=579_819,
+        sha256="a630d992cf792daf4ce2bb5bcf9c4d389f740a8f09c6e0971184697fe6371b79",
+        sha_confirmations="taken from one copy: to be confirmed at the first real download",
+        tensor_sha256="d86433a2157268a20d2bb131e283641e04b3c3d7516063b8437754c778a8dc4b",
+        half_sha256="011c6e64ffd97dc02585d6d2f657f21bcaa0bc18d1841ce6a6728350579f2a01",
+        state_dict_key="model",
+    ),
+    ModelSpec(
+        id="gtcrn-vctk",
+        title="GTCRN, trained on VCTK-DEMAND",
+        kind="voice",
+        purpose="As gtcrn-dns3, from cleaner recordings and fewer kinds of noise: gentler.",
+        architecture="GTCRN, 48 thousand weights, 16 kHz",
+        licence=MIT_GTCRN,
+        source=_GTCRN,
+        file_name="gtcrn-vctk.tar",
+        urls=(f"{_GTCRN}/raw/main/checkpoints/model_trained_on_vctk.tar",),
+        bytes=737_323,
+        sha256="a0f0e04421d9fc1efe734d44191f5dc4b973ce59d6546af8d64ad9167e2a9944",
+        sha_confirmations="taken from one copy: to be confirmed at the first real download",
+        tensor_sha256="88372ffccd7d7bc58acb4d6dea756f018a8785b5da36391f0a31cb102cf93b59",
+        half_sha256="f9f6b941af11b726ed9fbd3612e2adf86532318ab0f53394c8dff6e02def7386",
+        state_dict_key="model",
     ),
     ModelSpec(
         id="reel-colorize",

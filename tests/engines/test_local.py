@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 from films import FilmSpec, write_film
 
 import restore
 from restore.engines.local import LocalEngine
 from restore.errors import CancelledError, EngineError, OptionError
+from restore.frames import Planes
 from restore.media.options import OutputOptions
 from restore.recipe import Recipe
 
@@ -36,6 +38,29 @@ def test_two_workers_give_the_inline_bytes(tmp_path: Path, source: Path) -> None
     engine = LocalEngine(2)
     assert run(source, tmp_path / "local.mkv", engine, "x264") == inline
     assert not engine.retried
+
+
+def reel_of_shots(path: Path) -> Path:
+    """Three shots of flickering texture."""
+
+    def planes(number: int) -> Planes:
+        texture = np.random.default_rng(number // 30).integers(40, 200, (48, 64))
+        flicker = 1 + 0.1 * np.sin(number * 2.1)
+        grey = np.full((24, 32), 128, np.uint8)
+        return np.clip(texture * flicker, 16, 235).astype(np.uint8), grey, grey
+
+    return write_film(path, FilmSpec(codec="ffv1", frames=90, pictures=planes))
+
+
+def test_shots_are_analysed_by_workers_too(tmp_path: Path) -> None:
+    source = reel_of_shots(tmp_path / "reel.mkv")
+    recipe = Recipe.of("deflicker")
+    inline = restore.run(source, tmp_path / "inline.mkv", recipe)
+    local = restore.run(source, tmp_path / "local.mkv", recipe, engine=LocalEngine(2))
+    plans = [sorted((result.folder / "plan").glob("shot-*.json")) for result in (inline, local)]
+    assert len(plans[0]) == 3
+    assert [path.read_bytes() for path in plans[0]] == [path.read_bytes() for path in plans[1]]
+    assert inline.output.read_bytes() == local.output.read_bytes()
 
 
 def children() -> list[int]:

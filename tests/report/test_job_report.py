@@ -12,7 +12,7 @@ from browsing import requests
 from films import FilmSpec, write_film
 
 import restore
-from restore import api
+from restore import pages
 from restore.cli.main import main
 from restore.errors import PlanError, SourceNotFoundError
 from restore.recipe import Recipe
@@ -26,7 +26,7 @@ def job(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("job")
     source = write_film(folder / "reel <b>1.mkv", FilmSpec(codec="ffv1", frames=60))
     result = restore.run(source, folder / "out.mkv", Recipe.of("upscale", scale=2, strength=0))
-    api.report(result.folder)
+    pages.report(result.folder)
     return result.folder
 
 
@@ -67,10 +67,10 @@ def test_it_can_be_read_on_a_phone(job: Path, browser: Any) -> None:
 
 def test_a_report_needs_a_job(tmp_path: Path) -> None:
     with pytest.raises(SourceNotFoundError, match=r"job\.json"):
-        api.report(tmp_path)
+        pages.report(tmp_path)
     (tmp_path / "job.json").write_text("{}")
     with pytest.raises(PlanError, match="no source"):
-        api.report(tmp_path)
+        pages.report(tmp_path)
 
 
 def test_a_report_without_its_films_says_so(job: Path, tmp_path: Path) -> None:
@@ -80,7 +80,7 @@ def test_a_report_without_its_films_says_so(job: Path, tmp_path: Path) -> None:
     shutil.copytree(job, copy)
     text = (copy / "job.json").read_text().replace("out.mkv", "gone.mkv")
     (copy / "job.json").write_text(text)
-    page = api.report(copy).read_text()
+    page = pages.report(copy).read_text()
     assert "no stills" in page
     assert "upscale" in page
 

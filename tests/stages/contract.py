@@ -91,6 +91,8 @@ class StageContract:
             arrays = dict(analyzer.arrays())
             if arrays:
                 found["arrays"] = arrays
+        if stage.film_wide:
+            [found] = stage.settle([found])
         return stage.told(found)
 
     def render(

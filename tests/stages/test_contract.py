@@ -19,7 +19,7 @@ from restore.pipeline.picture import Converter
 from restore.pipeline.timeline import TimelineStage
 from restore.stages import build_stage, stage_names
 
-COVERED = {"dedust", "deflicker", "stabilize", "upscale"}
+COVERED = {"colorize", "dedust", "deflicker", "denoise", "refade", "regrain", "retouch", "stabilize", "upscale"}
 
 
 def test_every_stage_keeps_the_contract() -> None:
@@ -169,3 +169,51 @@ class TestDedust(StageContract):
     @pytest.fixture
     def off(self) -> Stage[Any]:
         return build_stage("dedust", {"strength": 0})
+
+
+class TestRefade(StageContract):
+    @pytest.fixture
+    def stage(self) -> Stage[Any]:
+        return build_stage("refade", {"sensitivity": 1})
+
+    @pytest.fixture
+    def off(self) -> Stage[Any]:
+        return build_stage("refade", {"sensitivity": 1, "strength": 0})
+
+
+class TestRetouch(StageContract):
+    @pytest.fixture
+    def stage(self) -> Stage[Any]:
+        return build_stage("retouch", {"sensitivity": 1})
+
+    @pytest.fixture
+    def off(self) -> Stage[Any]:
+        return build_stage("retouch", {"sensitivity": 1, "strength": 0})
+
+
+class TestColorize(StageContract):
+    """Grey, which gets planes it did not have, is held to the contract in `test_colorize.py`."""
+
+    pix_fmts = ("yuv420p", "yuv422p10le", "gbrp", "gbrpf32le")
+
+    def build(self, folder: Path, **options: Any) -> Stage[Any]:
+        path = folder / "hints.json"
+        path.write_text('{"hints": [{"at": 0, "color": "#804020", "points": [[10, 10], [30, 20]]}]}')
+        return build_stage("colorize", {"model": "none", "recolor": True, "hints": str(path), **options})
+
+    @pytest.fixture
+    def stage(self, tmp_path: Path) -> Stage[Any]:
+        return self.build(tmp_path)
+
+    @pytest.fixture
+    def off(self, tmp_path: Path) -> Stage[Any]:
+        return self.build(tmp_path, strength=0)
+
+    def check_off(self, off: Stage[Any], frames: Sequence[Frame], done: Sequence[Frame], format: VideoFormat) -> None:
+        if format.pixel.model == "yuv":
+            assert same(done, frames)
+            return
+        for before, after in zip(frames, done, strict=True):  # RGB goes to luma and chroma and back
+            pairs = zip(before.planes, after.planes, strict=True)
+            near = 1e-5 if format.pixel.is_float else 1
+            assert all(np.allclose(a.astype(float), b.astype(float), atol=near) for a, b in pairs)

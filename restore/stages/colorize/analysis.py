@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,9 +18,12 @@ from restore.pipeline.contract import Analyzer, Device, Values
 from restore.pipeline.index import FrameIndex
 from restore.stages.colorize import chroma
 from restore.stages.colorize.enlarge import plan_size, reduced
-from restore.stages.colorize.follow import Anchor, Paint
-from restore.stages.colorize.guidance import Guidance
+from restore.stages.colorize.follow import Paint
+from restore.stages.colorize.guidance import Guidance, picture_tensor
+from restore.stages.colorize.keyframes import ChangeChooser
+from restore.stages.colorize.known import Person, region_anchor
 from restore.stages.colorize.layers import Known, spread
+from restore.stages.colorize.marks import Place, rgb_of
 from restore.stages.colorize.proposals import Proposals
 from restore.stages.colorize.records import Records
 from restore.times import format_time
@@ -41,6 +44,9 @@ class _Seen:
     pts: list[int]
     luma: Records
     looks: list[tuple[torch.Tensor, torch.Tensor]]
+    chooser: ChangeChooser
+    keys: list[int]
+    """Frames that stand for those after them."""
 
     def picture(self, number: int) -> Small:
         """The plan's picture of a frame, by number from the shot's first."""
@@ -77,7 +83,7 @@ class ColorAnalyzer(Analyzer):
         if self._seen is not None:
             self._seen.luma.close()
         size = plan_size(format.height, format.width)
-        self._seen = _Seen(shot, format, size, [], Records(size, np.uint8), [])
+        self._seen = _Seen(shot, format, size, [], Records(size, np.uint8), [], ChangeChooser(), [])
         if self._proposals is not None:
             self._proposals.begin(size, format)
 
@@ -94,15 +100,18 @@ class ColorAnalyzer(Analyzer):
             seen.pts.append(batch.pts[place])
             if number % max(1, len(seen.shot) // _LOOKS) == 0 and len(seen.looks) < _LOOKS:
                 seen.looks.append(_look(luma, batch.pixels[place : place + 1]))
+            if wanted := seen.chooser.wants(number, picture):
+                seen.keys.append(number)
             if self._proposals is not None:
-                self._proposals.see(number, luma, picture, last=number == len(seen.shot) - 1)
+                self._proposals.see(number, luma, wanted, last=number == len(seen.shot) - 1)
 
     def finish(self) -> dict[str, Any]:
         """The plan of one shot.
 
-        ``source``: what its own chroma is (neutral, tinted, colour), and with a tint ``tint``, Cb and Cr at nine levels
-        of luma. ``known``: the frames whose colours were known, by time, and of what. ``reached``: the mean share of the
-        picture that a person's colours reach. The colours themselves are arrays: see `arrays`.
+        ``source``: what its own chroma is (neutral, tinted, colour); ``tint``: Cb and Cr at nine levels of luma.
+        ``known``: the frames, counted from the shot's first, whose colours a person made known, and of what.
+        ``reached``: the share of the picture, 0 to 1, that those reach, on average. ``proposed``: the frames a network
+        was asked about. ``palette``: the regions that were locked. The colours themselves are arrays: see `arrays`.
         """
         seen = self._seen
         assert seen is not None
@@ -122,28 +131,56 @@ class ColorAnalyzer(Analyzer):
             first = self._index.pts
             when = f" at {format_time(int(first[self._seen.shot.start] - first[0]) * self._index.time_base)}"
         raise SourceError(
-            f"the shot{when} is in colour already; --recolor drops its colours and goes on, also shot by shot in edits.json"
+            f"the shot{when} is in colour already; --recolor drops its colours and goes on (edits.json: shot by shot)"
         )
 
     def _color(self) -> dict[str, Any]:
         seen = self._seen
         assert seen is not None
         count = len(seen.pts)
-        person = self._guidance.anchors(seen.shot, self._index, seen.format, seen.picture, self._edits)
-        colours = Records((*seen.size, 3), np.float16)
-        self._colours = colours
+        person = self._person()
+        regions = self._guidance.places_of(seen.shot, self._index)
+        if not person.makers and self._proposals is None and not regions:
+            return {}  # nobody says anything of this shot: it stays as it is
+        colours = self._colours = Records((*seen.size, 3), np.float16)
         reached = 0.0
-        if person.known:
-            for number, paint, trust in spread(Known(person.numbers, person.anchor), seen.picture, count):
+        if person.makers:
+            known = Known(person.numbers, person.anchor, person.proposed)
+            for number, paint, trust in spread(known, seen.picture, count):
+                if self._proposals is None and person.fades:
+                    paint = paint * trust[..., None]
                 colours[number] = np.dstack((paint, trust))
                 reached += float(trust.mean()) / count
         facts: dict[str, Any] = {"known": person.facts, "reached": round(reached, 3)}
         if self._proposals is not None and reached < _REACHED:
-            facts["proposed"] = self._propose(bool(person.known))
+            facts["proposed"] = self._propose(beneath=bool(person.makers))
+        elif not person.makers:
+            for number in range(count):
+                colours[number] = np.zeros((*seen.size, 3), np.float16)
+        for region, places in regions.items():
+            self._lock(region, places)
+            facts.setdefault("palette", []).append(region)
         return facts
 
+    def _person(self) -> Person:
+        """What the person says of the shot."""
+        seen, guidance = self._seen, self._guidance
+        assert seen is not None
+        person = Person(seen.picture, seen.format)
+        strange = [
+            still
+            for number, still in guidance.stills_of(seen.shot, self._index, self._edits)
+            if not person.add_still(number, still)
+        ]
+        for number, hints in guidance.hints_of(seen.shot, self._index).items():
+            person.add_hints(number, hints)
+        stills = strange or guidance.untimed
+        if stills and not person.makers:
+            person.lend(seen.keys, stills)
+        return person
+
     def _propose(self, beneath: bool) -> list[int]:
-        """Lay proposed colours beneath what the person's do not reach."""
+        """Lay proposed colours beneath what the person's do not reach. Returns the frames they were proposed for."""
         seen, proposals, colours = self._seen, self._proposals, self._colours
         assert seen is not None
         assert proposals is not None
@@ -154,7 +191,23 @@ class ColorAnalyzer(Analyzer):
                 own = colours[number].astype(np.float32)
                 paint = paint + own[..., 2:] * (own[..., :2] - paint)
             colours[number] = np.dstack((paint, np.ones_like(paint[..., 0])))
-        return [seen.pts[number] for number in proposals.numbers]
+        return list(proposals.numbers)
+
+    def _lock(self, region: str, places: Mapping[int, Sequence[Place]]) -> None:
+        """Give a region of the palette its colour in every frame."""
+        seen, colours, palette = self._seen, self._colours, self._guidance.palette
+        assert seen is not None
+        assert colours is not None
+        assert palette is not None
+        color, weights = rgb_of(palette.colors[region]), chroma.weights_of(seen.format)
+        known = Known(
+            sorted(places), lambda n: region_anchor(self._guidance, places[n], seen.picture(n), seen.format)
+        )  # fmt: skip
+        for number, mask, _ in spread(known, seen.picture, len(seen.pts)):
+            own = colours[number].astype(np.float32)
+            paint = chroma.of_paint(picture_tensor(seen.picture(number)), color, weights)[0].permute(1, 2, 0).numpy()
+            own[..., :2] += mask * (paint - own[..., :2])
+            colours[number] = own
 
     def arrays(self) -> Iterator[tuple[str, npt.NDArray[Any]]]:
         """Chroma of each frame, named by its pts: (2, h, w) int8, Cb and Cr in steps of 1/254."""
@@ -176,6 +229,3 @@ def _look(luma: torch.Tensor, planes: torch.Tensor) -> tuple[torch.Tensor, torch
         torch.nn.functional.interpolate(luma.unsqueeze(1), size, mode="area").cpu(),
         torch.nn.functional.interpolate(planes, size, mode="area").cpu(),
     )
-
-
-__all__ = ["Anchor", "ColorAnalyzer"]

@@ -3,8 +3,8 @@
 Luma stays the source's to the bit, so colour enters as Cb and Cr of the source's own matrix. Those two numbers do not
 mean a colour by themselves: with another Y' the same Cb and Cr are another hue and another saturation. And a colour of
 the same CIE lightness as a grey has another luma than it, since luma is a weighted sum of *gamma-encoded* values. So
-a*, b* are not converted at the grey's lightness; the colour sought is the one that has the a*, b* named **and** the luma
-there is. Its Cb and Cr, added to Y', then give that very colour.
+a*, b* are not converted at the grey's lightness; the colour sought is the one that has the a*, b* named **and** the
+luma there is. Its Cb and Cr, added to Y', then give that very colour.
 """
 
 from __future__ import annotations
@@ -50,10 +50,15 @@ def within_gamut(luma: torch.Tensor, chroma: torch.Tensor, weights: tuple[float,
 def of_lab(luma: torch.Tensor, ab: torch.Tensor, weights: tuple[float, float]) -> torch.Tensor:
     """Cb and Cr, (N, 2, H, W), of the colours that have a*, b* `ab` (N, 2, H, W) and luma `luma` (N, H, W)."""
     light = lightness_of(luma)
-    for _ in range(4):  # Newton's steps: L* rises by about 100 as luma rises by 1
-        found, chroma = of_rgb(lab_to_rgb(torch.cat((light.unsqueeze(1), ab), 1)), weights)
-        light = light + 100 * (luma - found)
-    return within_gamut(luma, chroma, weights)
+    found, made = of_rgb(lab_to_rgb(torch.cat((light.unsqueeze(1), ab), 1)), weights)
+    slope = torch.full_like(luma, 100.0)
+    for _ in range(6):  # the secant method: L* rises by about 100 as luma rises by 1, in strong colours by more or less
+        step = slope * (luma - found)
+        light, before = light + step, found
+        found, made = of_rgb(lab_to_rgb(torch.cat((light.unsqueeze(1), ab), 1)), weights)
+        gain = found - before
+        slope = torch.where(gain.abs() > 1e-6, step / gain, slope).clamp(30, 300)
+    return within_gamut(luma, made, weights)
 
 
 def ab_of(rgb: torch.Tensor) -> torch.Tensor:
@@ -64,8 +69,8 @@ def ab_of(rgb: torch.Tensor) -> torch.Tensor:
 def of_paint(luma: torch.Tensor, color: tuple[float, float, float], weights: tuple[float, float]) -> torch.Tensor:
     """Cb and Cr, (N, 2, H, W), of one paint, R'G'B' `color`, under the light that gives each place its luma.
 
-    In shadow a paint keeps its chromaticity, so a*, b* fall with lightness; in light they rise a little at most: what is
-    brighter than the colour named is a highlight.
+    In shadow a paint keeps its chromaticity, so a*, b* fall with lightness; in light they rise a little at most: what
+    is brighter than the colour named is a highlight.
     """
     light, a, b = rgb_to_lab(torch.tensor(color).reshape(1, 3, 1, 1).to(luma))[0, :, 0, 0]
     share = (lightness_of(luma) / light.clamp_min(1)).clamp(0, 1.15).unsqueeze(1)

@@ -2,8 +2,8 @@
 
 Colours that are handed on from frame to frame blur and drift. Where it can, a follower therefore fetches them from the
 frame they were made for itself: it keeps, for every place of the present frame, where in that frame it came from,
-follows that along optical flow, and corrects it against the frame itself (so that small errors do not add up). Where the
-two no longer look alike, the colours are those handed on.
+follows that along optical flow, and corrects it against the frame itself (so that small errors do not add up). Where
+the two no longer look alike, the colours are those handed on.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Anchor:
 
 
 def _smooth(luma: Small) -> Plane:
-    return cv2.GaussianBlur(luma, (0, 0), 1.0).astype(np.float32)
+    return np.asarray(cv2.GaussianBlur(luma, (0, 0), 1.0), np.float32)
 
 
 def _difference(here: Plane, there: Plane) -> Plane:
@@ -77,7 +77,7 @@ class Follower:
     def step(self, luma: Small) -> None:
         """Go on to the next frame, (h, w) of the anchor's size."""
         anchor = self._anchor
-        flow = flow_between(luma, self._before)
+        flow = flow_between(luma, self._before, fine=True)
         way, difference = self._found(luma, flow)
         alike = np.exp(-((difference / _ALIKE) ** 2))
         handed = moved(self.paint, flow).reshape(self.paint.shape)

@@ -32,10 +32,10 @@ def _blend(forth: tuple[Paint, Plane], back: tuple[Paint, Plane], share: float) 
     first = (1 - share) * (forth[1] + _LEAST)
     second = share * (back[1] + _LEAST)
     weight = first + second
-    paint = (forth[0] * first[..., None] + back[0] * second[..., None]) / weight[..., None]
+    paint = np.asarray((forth[0] * first[..., None] + back[0] * second[..., None]) / weight[..., None], np.float32)
     # By distance, but one that has lost its way does not pull down one that has not.
     trust = np.maximum((forth[1] * first + back[1] * second) / weight, np.minimum(forth[1], back[1]))
-    return paint, trust
+    return paint, np.asarray(trust, np.float32)
 
 
 Told = tuple[int, Paint, Plane]

@@ -19,11 +19,6 @@ from restore.stages.colorize.networks import load_proposer
 from restore.stages.colorize.proposer import Proposer
 from restore.stages.colorize.records import Records
 
-EVERY = 24
-"""Frames after which it is asked again, at the latest."""
-_CHANGED = 14.0
-"""Mean difference of luma (of 255) after which it is asked sooner."""
-_SOONEST = 6
 _BATCH = 8
 _LEAST_TRUST = 0.1
 
@@ -45,7 +40,6 @@ class Proposals:
         self._size = self._input = (0, 0)
         self._answers: Records | None = None
         self._waiting: list[_Asked] = []
-        self._last: Small | None = None
         self.numbers: list[int] = []
         """Frames that were asked about, from the shot's first."""
 
@@ -61,24 +55,17 @@ class Proposals:
         self._answers = Records((*size, 3), np.float16)
         self._weights, self._size = chroma.weights_of(format), size
         self._input = self._proposer.input_size(format.height, round(format.width * float(format.sample_aspect)))
-        self._waiting, self._last, self.numbers = [], None, []
+        self._waiting, self.numbers = [], []
 
-    def see(self, number: int, luma: torch.Tensor, picture: Small, last: bool) -> None:
-        """A frame of the shot: (1, H, W) luma, and the plan's picture of it."""
-        if self._wants(number, picture):
+    def see(self, number: int, luma: torch.Tensor, wanted: bool, last: bool) -> None:
+        """A frame of the shot, (1, H, W) luma, in order; the network is asked about it if it is wanted."""
+        if wanted:
             self.numbers.append(number)
-            self._last = picture
             lightness = lightness_of(F.interpolate(luma.unsqueeze(1), self._input, mode="area").clamp(0, 1))
             small = F.interpolate(luma.unsqueeze(1), self._size, mode="area")[:, 0].clamp(0, 1)
             self._waiting.append(_Asked(number, lightness, small))
         if self._waiting and (last or len(self._waiting) == _BATCH):
             self._ask()
-
-    def _wants(self, number: int, picture: Small) -> bool:
-        if self._last is None or number - self.numbers[-1] >= EVERY:
-            return True
-        changed = float(np.abs(picture[::4, ::4].astype(np.int16) - self._last[::4, ::4]).mean())
-        return number - self.numbers[-1] >= _SOONEST and changed > _CHANGED
 
     def _ask(self) -> None:
         assert self._proposer is not None

@@ -15,7 +15,7 @@ class Records:
     def __init__(self, shape: tuple[int, ...], dtype: type[np.generic]) -> None:
         self._shape, self._dtype = shape, np.dtype(dtype)
         self._bytes = int(np.prod(shape)) * self._dtype.itemsize
-        self._file = tempfile.TemporaryFile(prefix="restore-colorize-")
+        self._file = tempfile.TemporaryFile(prefix="restore-colorize-")  # noqa: SIM115 - see close
 
     def __setitem__(self, number: int, array: npt.NDArray[Any]) -> None:
         self._file.seek(number * self._bytes)

@@ -27,7 +27,7 @@ _SMALLEST = 32
 _LARGEST = 640
 """Stills are reduced to this longer side: the plan's chroma is smaller still."""
 _COLOURLESS = 3.0
-"""a*, b* that the strongest twentieth of a still must reach."""
+"""Length of a*, b* that the strongest hundredth of a still must reach."""
 _SQUEEZE = 0.03
 """How far the shapes of a still and of its frame may differ."""
 FITS = 0.55
@@ -76,8 +76,15 @@ class Still:
         size = [max(1, round(side * scale)) for side in rgb.shape[2:]]
         return F.interpolate(rgb, size, mode="area").clamp(0, 1) if scale < 1 else rgb.clamp(0, 1).contiguous()
 
-    def check(self, format: VideoFormat) -> None:
-        """Raise OptionError if this cannot lend a film of this format its colours."""
+    @property
+    def has_colour(self) -> bool:
+        """Whether it was painted, or taken, in colour."""
+        chromas = chroma.ab_of(self.rgb).norm(dim=1).flatten()
+        return float(chromas.kthvalue(max(1, round(0.99 * len(chromas))))[0]) >= _COLOURLESS
+
+    def check(self, format: VideoFormat | None) -> None:
+        """Raise OptionError, SourceError or SourceNotFoundError if this cannot lend a film of this format its colours;
+        without a format, any film."""
         if not self.path.exists():
             raise SourceNotFoundError(f"{self.path}: no such reference")
         if not is_picture(self.path):
@@ -85,10 +92,9 @@ class Still:
         height, width = self.rgb.shape[2:]
         if min(height, width) < _SMALLEST:
             raise OptionError(f"{self.path}: a reference of {width}x{height} is too small to tell anything")
-        strong = float(chroma.ab_of(self.rgb).norm(dim=1).flatten().kthvalue(max(1, round(0.95 * height * width)))[0])
-        if strong < _COLOURLESS:
+        if not self.has_colour:
             raise OptionError(f"{self.path}: has no colour to lend; a reference is a picture in colour")
-        if self.time is None:
+        if self.time is None or format is None:
             return
         w, h = format.width, format.height
         shapes = [w / h * aspect for aspect in (1.0, float(format.sample_aspect))]
@@ -100,19 +106,20 @@ class Still:
 
 
 def stills_in(folder: Path) -> list[Still]:
-    """The coloured frames in a folder, by the frame their names end in. Raises SourceNotFoundError, OptionError."""
+    """The coloured frames in a folder, by the frame their names end in; those not painted yet are left out.
+
+    Raises SourceNotFoundError, OptionError, SourceError.
+    """
     if not folder.is_dir():
         raise SourceNotFoundError(f"{folder}: no such folder of references")
-    found = []
-    for path in sorted(folder.iterdir()):
-        named = _NAMED.search(path.stem)
-        if named and is_picture(path):
-            found.append(Still(path, f"{int(named[1])}f"))
+    named = [(path, _NAMED.search(path.stem)) for path in sorted(folder.iterdir()) if is_picture(path)]
+    found = [Still(path, f"{int(name[1])}f") for path, name in named if name]
     if not found:
-        raise OptionError(
-            f"{folder}: holds no pictures named as --export-keyframes names them (shot-001_frame-0000066)"
-        )
-    return found
+        raise OptionError(f"{folder}: holds no pictures named as --export-keyframes names them (…frame-0000066)")
+    painted = [still for still in found if still.has_colour]
+    if not painted:
+        raise OptionError(f"{folder}: none of its {len(found)} pictures is in colour yet: paint some first")
+    return painted
 
 
 def _detail(luma: Plane) -> Plane:

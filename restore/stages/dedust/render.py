@@ -8,12 +8,12 @@ import cv2
 import numpy as np
 import torch
 
+from restore.analysis.drawn import checked_shapes, drawn
 from restore.analysis.flow import Picture, Plane, luma_of
 from restore.frames import FrameBatch, VideoFormat
 from restore.pipeline.contract import Analyzer, Device, Finding, Stage, Values, Window
 from restore.stages.dedust.analysis import ScratchAnalyzer
 from restore.stages.dedust.detect import Limits, Mask, patches
-from restore.stages.dedust.edits import checked_shapes, drawn
 from restore.stages.dedust.fill import Neighbour, fill
 from restore.stages.dedust.neighbours import Lumas
 from restore.stages.dedust.options import DedustOptions
@@ -51,7 +51,7 @@ class Dedust(Stage[DedustOptions]):
 
     def checked_edit(self, changes: Values) -> dict[str, Any]:
         """As for every stage; shapes and lines are checked for their form."""
-        shapes = {name: checked_shapes(name, changes[name]) for name in self.timed & changes.keys()}
+        shapes = {name: checked_shapes(self.name, name, changes[name]) for name in self.timed & changes.keys()}
         lines = {"lines": [Line.parse(line).as_json() for line in changes["lines"]]} if "lines" in changes else {}
         rest = {name: value for name, value in changes.items() if name not in shapes and name not in lines}
         return {**super().checked_edit(rest), **shapes, **lines}

@@ -87,7 +87,7 @@ class Motion:
         where = cv2.resize(field * scale, (width, height), interpolation=cv2.INTER_LINEAR)
         cv2.add(where, self._grids[height, width], where)
         return np.asarray(
-            cv2.remap(plane, where, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE), np.float32  # type: ignore[call-overload]
+            cv2.remap(plane, where, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE), np.float32
         )  # fmt: skip
 
 

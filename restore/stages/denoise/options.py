@@ -26,7 +26,7 @@ class DenoiseOptions(StageOptions):
         description="How far each frame alone is cleaned of what its neighbours left; 0 averages along motion only.",
     )
     color: Amount = Field(1.0, description="How far noise of colour goes, of `strength`.")
-    frames: int = Field(3, ge=0, le=6, description="Frames on either side that are averaged with; more is slower.")
+    radius: int = Field(3, ge=0, le=6, description="Frames on either side that are averaged with; more is slower.")
     level: float = Field(
         1.0, ge=0.25, le=4, description="Takes noise for this many times as strong as was measured: more cleans harder."
     )

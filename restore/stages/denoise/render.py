@@ -14,7 +14,7 @@ from restore.analysis.noise import Noise, fitted
 from restore.analysis.opponent import opponents, with_changes
 from restore.errors import OptionError
 from restore.frames import FrameBatch, VideoFormat
-from restore.pipeline.contract import Analyzer, Device, Stage, Values, Window
+from restore.pipeline.contract import Analyzer, Device, Finding, Stage, Values, Window
 from restore.stages.denoise.analysis import NoiseAnalyzer
 from restore.stages.denoise.motion import Motion
 from restore.stages.denoise.options import DenoiseOptions
@@ -44,11 +44,19 @@ class Denoise(Stage[DenoiseOptions]):
 
     def window(self) -> Window:
         """As many frames as are averaged."""
-        return Window(self.options.frames, self.options.frames)
+        return Window(self.options.radius, self.options.radius)
 
     def analyzer(self) -> Analyzer:
         """What measures the noise."""
         return NoiseAnalyzer()
+
+    def findings(self, values: Values) -> tuple[Finding, ...]:
+        """Noise of luma, at its usual brightness."""
+        noises = Noise.parse_all(values.get("noise", {}))
+        if not noises or not noises[0].is_there:
+            return ()
+        sigma = float(np.median(noises[0].sigma))
+        return (Finding("noise", f"{100 * sigma:.1f} %", sigma / 0.04),)
 
     def checked_edit(self, changes: Values) -> dict[str, Any]:
         """As for every stage; noise is checked for its form."""
@@ -77,7 +85,7 @@ class Denoise(Stage[DenoiseOptions]):
         self._motion.see([batch.pts[n] for n in present], [split[0][n] for n in present])
         frames = []
         for n in range(*batch.core.indices(len(batch.pts))):
-            near = [other for other in present if other != n and abs(other - n) <= self.options.frames]
+            near = [other for other in present if other != n and abs(other - n) <= self.options.radius]
             done = self._denoised(batch, split, n, near, noises, told)
             frames.append([
                 None if new is None else amount * (new - torch.from_numpy(old[n]))

@@ -1,8 +1,8 @@
 """Cleaning one frame by its cosine transform, in overlapping blocks, with the noise's own spectrum.
 
 Each coefficient is scaled as Wiener's filter has it, by how far its power stands above the noise's; power is read from
-the coefficient and from those of the same frequency in the blocks around, which share their texture and edges (as
-Mihcak, Kozintsev, Ramchandran, Moulin did for wavelets: "Low-complexity image denoising based on statistical modeling of
+the coefficient and from those of the same frequency in the blocks around, which share their texture and edges (as for
+wavelets in Mihcak, Kozintsev, Ramchandran, Moulin, "Low-complexity image denoising based on statistical modeling of
 wavelet coefficients", IEEE Signal Processing Letters 1999). Blocks that say much with few coefficients count for more.
 """
 

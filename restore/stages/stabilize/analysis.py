@@ -22,7 +22,9 @@ _STILL = 0.006
 _WEIGHT = 1.5
 """Frames over which a bend of the path is rounded (sigma of a Gaussian)."""
 _SURE = 4.0
-"""Weave so many times the least that counts is taken away even if it does not go back and forth at every frame."""
+"""Weave so many times the least that counts is taken away even if it goes back and forth only at times."""
+_HAND = 0.05
+"""Alternation of a camera held in the hand: it shakes strongly, but no frame undoes the step of the one before."""
 
 
 class WeaveAnalyzer(Analyzer):
@@ -66,7 +68,9 @@ def weave_plan(pts: list[int], path: Array, side: int, options: StabilizeOptions
     moves = path * scale
     noise = jitter(moves, order=4)  # a camera swings smoothly, the gate does not
     least = options.least / 100 * side
-    jumping = (alternation(moves, reach=9) > 0.25) | (noise >= _SURE * least)
+    back_and_forth = alternation(moves, reach=9)
+    plain = np.maximum(back_and_forth, alternation(moves))  # in a short shot nothing can be said beside a mean
+    jumping = (back_and_forth > 0.25) | ((noise >= _SURE * least) & (plain > _HAND))
     wanted = (noise >= least) & (noise > 0) & jumping & np.array((True, True, options.turn, options.turn))
     shift = (_course(moves, options.span, noise, side) - moves) * wanted
     weave = shift.std(axis=0)

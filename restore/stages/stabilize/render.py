@@ -26,6 +26,7 @@ class Stabilize(Stage[StabilizeOptions]):
     """Every plane moved by itself, at its own size; what that bares is filled from neighbouring frames, or cropped."""
 
     name = "stabilize"
+    version = 2
     domain = "planes"
     editable: ClassVar[frozenset[str]] = frozenset({"strength"})
 

@@ -7,28 +7,28 @@ from typing import Any
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 from pydantic import TypeAdapter, ValidationError
 
 from restore.errors import OptionError
-from restore.stages.dedust.detect import Mask
 
 Point = tuple[float, float]
 _SHAPES: TypeAdapter[list[list[Point]]] = TypeAdapter(list[list[Point]])
 
 
-def checked_shapes(name: str, value: Any) -> list[list[Point]]:
+def checked_shapes(stage: str, name: str, value: Any) -> list[list[Point]]:
     """Polygons as lists of [x, y], in pixels of what the stage is given. Raises OptionError."""
     try:
         shapes = _SHAPES.validate_python(value)
     except ValidationError:
-        raise OptionError(f"dedust: {name}: write a list of polygons, each a list of [x, y]") from None
+        raise OptionError(f"{stage}: {name}: write a list of polygons, each a list of [x, y]") from None
     for shape in shapes:
         if len(shape) < 3 or not np.isfinite(shape).all():
-            raise OptionError(f"dedust: {name}: a polygon has at least three points")
+            raise OptionError(f"{stage}: {name}: a polygon has at least three points")
     return shapes
 
 
-def drawn(edits: Sequence[Mapping[str, Any]], pts: int, shape: tuple[int, ...]) -> Mask:
+def drawn(edits: Sequence[Mapping[str, Any]], pts: int, shape: tuple[int, ...]) -> npt.NDArray[np.bool_]:
     """(H, W): what the edits that hold at this time cover. Each is ``{"from": pts, "to": pts, "value": polygons}``."""
     layer = np.zeros(shape, np.uint8)
     for edit in edits:

@@ -1,6 +1,6 @@
-"""Measure how close to the true colours `restore colorize` comes, on colour pictures turned grey; print Markdown.
+"""Measure how near the true colours a network's proposals come, on colour pictures turned grey; print Markdown.
 
-    RESTORE_TEST_MATERIAL=... python scripts/bench_colorize.py automatic --pictures PICTURES
+    RESTORE_TEST_MATERIAL=... python scripts/bench_color_pictures.py --pictures PICTURES
 
 Protocol. A colour picture's BT.709 luma, rounded to 8 bits, is what the stage is given. CIEDE2000 is the mean over all
 pixels of a picture, then over pictures, against the picture it was made from; "left grey" is the luma itself.
@@ -93,10 +93,8 @@ def machine() -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parts = parser.add_subparsers(dest="part", required=True)
-    part = parts.add_parser("automatic", help="networks alone")
-    part.add_argument("--pictures", type=Path, help="the training folder, for the pictures held back from it")
-    part.add_argument("--model", action="append", dest="models", help="networks to measure; default reel-colorize")
+    parser.add_argument("--pictures", type=Path, help="the training folder, for the pictures held back from it")
+    parser.add_argument("--model", action="append", dest="models", help="networks to measure; default reel-colorize")
     args = parser.parse_args()
     cv2.setNumThreads(1)
     material = Path(os.environ.get("RESTORE_TEST_MATERIAL", ROOT.parent / "shared" / "test"))

@@ -1,0 +1,61 @@
+"""Short-time spectra of sound on a fixed grid, and back."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+
+class ShortTime:
+    """A short-time Fourier transform with a root-Hann window both ways, three quarters overlapping.
+
+    Frame k is centred on sample k * hop. Hops are powers of two, and so divide the chunks of any track.
+    """
+
+    def __init__(self, rate: int, seconds: float, overlap: int = 4) -> None:
+        self.rate = rate
+        self.size = 1 << max(5, round(math.log2(seconds * rate)))
+        self.hop = self.size // overlap
+        self._window = torch.hann_window(self.size).sqrt()
+
+    @property
+    def bins(self) -> int:
+        """Frequencies, from 0 to half the rate."""
+        return self.size // 2 + 1
+
+    @property
+    def hertz(self) -> Tensor:
+        """(bins,) their centres."""
+        return torch.fft.rfftfreq(self.size, 1 / self.rate)
+
+    def frames(self, seconds: float) -> int:
+        """How many hops a time is, at least one."""
+        return max(1, round(seconds * self.rate / self.hop))
+
+    def samples(self, seconds: float) -> int:
+        """The least multiple of the hop that is at least this long."""
+        return math.ceil(seconds * self.rate / self.hop) * self.hop
+
+    def forward(self, sound: Tensor) -> Tensor:
+        """(n, samples) real to (n, bins, 1 + samples / hop) complex; beyond the ends there is silence."""
+        window = self._window.to(sound.device)
+        return torch.stft(sound, self.size, self.hop, window=window, pad_mode="constant", return_complex=True)
+
+    def backward(self, spectra: Tensor, samples: int) -> Tensor:
+        """The sound of such spectra, (n, samples)."""
+        window = self._window.to(spectra.device)
+        return torch.istft(spectra, self.size, self.hop, window=window, length=samples)
+
+
+def smoothed(values: Tensor, bins: int, frames: int) -> Tensor:
+    """(n, bins, frames) averaged over so many neighbours (odd numbers), fewer at the edges."""
+    result = values
+    if bins > 1:
+        result = torch.nn.functional.avg_pool1d(
+            result.transpose(1, 2), bins, 1, bins // 2, count_include_pad=False
+        ).transpose(1, 2)
+    if frames > 1:
+        result = torch.nn.functional.avg_pool1d(result, frames, 1, frames // 2, count_include_pad=False)
+    return result

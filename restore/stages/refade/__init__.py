@@ -1,0 +1,1 @@
+"""Faded film and photographs: contrast and the balance of dyes put back."""

@@ -1,0 +1,1 @@
+"""Scratches, creases and specks of a single picture: found and filled."""

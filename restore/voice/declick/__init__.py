@@ -1,0 +1,1 @@
+"""`declick`: clicks and crackle found and filled in."""

@@ -1,0 +1,1 @@
+"""`declip`: peaks that were cut off, made anew."""

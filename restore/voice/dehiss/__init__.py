@@ -1,0 +1,1 @@
+"""`dehiss`: hiss and other lasting noise turned down."""

@@ -1,0 +1,1 @@
+"""`dehum`: mains hum and its harmonics subtracted."""

@@ -1,0 +1,1 @@
+"""`loudness`: the whole track brought to a level, after EBU R 128."""
