@@ -548,6 +548,22 @@ def test_memory_of_the_analysis_is_bounded() -> None:
     assert held[1] < held[0] + 200_000
 
 
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".tif"])
+def test_a_photograph(tmp_path: Path, tiny_colours: Path, suffix: str) -> None:
+    """A grey scan with a profile of greys becomes a picture in colour, without it."""
+    from PIL import Image
+
+    luma = (scene(1)[0] @ np.array([0.2126, 0.7152, 0.0722], np.float32) * 255).astype(np.uint8)
+    source, output = tmp_path / "scan.png", tmp_path / f"out{suffix}"
+    Image.fromarray(luma).save(source, icc_profile=b"a profile of greys")
+    restore.run(source, output, Recipe.of("colorize", model=str(tiny_colours)))
+    with Image.open(output) as made:
+        assert made.mode == "RGB"
+        assert not made.info.get("icc_profile")
+        grey = np.asarray(made, np.float32) @ np.array([0.2126, 0.7152, 0.0722], np.float32)
+    assert np.abs(grey - luma).mean() < 2
+
+
 def test_through_the_library(tmp_path: Path) -> None:
     true = scene(4)
     grey = np.repeat((true @ np.array([0.2126, 0.7152, 0.0722], np.float32))[..., None], 3, 3)
