@@ -38,7 +38,9 @@ LONG = 0.5
 SHORT = 0.3
 """and one over less may be anything: edges of what moves are full of such pieces."""
 SLANT = 3.0
-"""By how many pixels, in a picture of 480 lines, a short scratch would lean over the whole height."""
+"""By how many pixels, in a picture of 480 lines, a scratch leans over the whole height: it runs along the film,"""
+SLANT_WHOLE = 8.0
+"""and what is seen over nearly all of the height may lean this far."""
 
 Strips = npt.NDArray[np.float64]
 _STRIP = (np.arange(STRIPS) + 0.5) / STRIPS - 0.5
@@ -75,10 +77,11 @@ class Track:
         least = np.sort(np.asarray(self.wandering), axis=0)[: max(1, int(len(self.wandering) * 0.8))].mean(0)
         still, against_near, against_all = np.sqrt(np.maximum(least / 0.44, 0))  # of a normal variable's variance
         wanders = WANDERS <= min(still, against_near, against_all) <= LEAPS
+        if abs(slope) * 480 / self.height > (SLANT_WHOLE if usual.mean() >= 0.75 else SLANT):
+            return False
         if usual.mean() < LONG:
             steady = float(shows[shows > 0].mean()) >= 0.7
-            leans = abs(slope) * 480 / self.height > SLANT
-            return wanders and steady and not leans and crooked < CROOKED_SHORT
+            return wanders and steady and crooked < CROOKED_SHORT
         alone = still < 0.5 and min(against_near, against_all) > DRIFTS
         return (wanders or alone) and crooked < CROOKED and float(shows[usual].mean()) > 0.6
 
