@@ -50,7 +50,7 @@ def pair(path: Path, number: int) -> Worn:
     random = np.random.default_rng((SEED, number))
     loaded = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
     assert loaded is not None, path
-    short = min(min(loaded.shape), random.uniform(300, 540))
+    short = min(*loaded.shape, random.uniform(300, 540))
     scale = short / min(loaded.shape)
     luma = cv2.resize(loaded, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA).astype(np.float32) / 255
     luma **= np.float32(np.exp(random.normal(0, 0.25)))
@@ -182,7 +182,10 @@ def main() -> None:
             mean[name].lerp_(value, max(1 - STEADY, 1 / step))
         losses += float(loss.detach())
         if step % 100 == 0:
-            print(f"{step} steps, {made % 100_000} pictures, {time.monotonic() - begun:.0f} s, {losses / 100:.4f}", flush=True)
+            print(
+                f"{step} steps, {made % 100_000} pictures, {time.monotonic() - begun:.0f} s, {losses / 100:.4f}",
+                flush=True,
+            )
             losses = 0.0
             if time.monotonic() - told > 60:
                 told = time.monotonic()
