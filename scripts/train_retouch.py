@@ -63,6 +63,8 @@ def pair(path: Path, number: int) -> Worn:
         SEED + number, 6 * much, min(2.0, much), 30 * much, 1.5 * much, (0.6 * wide, 2 * wide), (0.8 * wide, 3.2 * wide)
     )
     both = [sound.numpy(), damage.apply(sound[None, None])[0, 0].numpy()]
+    if random.random() < 0.6:
+        both[1] = lined(both[1], random)
     if random.random() < 0.4:  # the scanner's softness
         blur = random.uniform(0.3, 0.8)
         both = [cv2.GaussianBlur(one, (0, 0), blur) for one in both]
@@ -77,6 +79,21 @@ def pair(path: Path, number: int) -> Worn:
     lines = sum(cv2.morphologyEx(eight[0], kind, square) for kind in (cv2.MORPH_TOPHAT, cv2.MORPH_BLACKHAT))
     thin = cv2.resize(np.maximum(lines.astype(np.float32) - 24, 0), None, fx=0.125, fy=0.125, interpolation=3)
     return Worn(torch.from_numpy(eight[0]), torch.from_numpy(eight[1]), cv2.blur(thin, (16, 16)))
+
+
+def lined(picture: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    """Straight, even scratches, which `PrintDamage` does not lay: without them what is even is never damage."""
+    height, width = picture.shape
+    for _ in range(int(random.integers(1, 5))):
+        layer = np.zeros((height * 2, width * 2), np.uint8)
+        turn, length = random.uniform(0, np.pi), np.exp(random.uniform(np.log(30), np.log(500)))
+        middle, reach = random.uniform(0, 2, 2) * (width, height), length * np.array((np.cos(turn), np.sin(turn)))
+        ends = [tuple(int(v) for v in np.round((middle + sign * reach) * 16)) for sign in (-1, 1)]
+        cv2.line(layer, ends[0], ends[1], 255, int(random.integers(1, 6)), cv2.LINE_AA, 4)
+        cover = cv2.resize(layer, (width, height), interpolation=cv2.INTER_AREA).astype(np.float32) / 255
+        tone = random.uniform(0.8, 1) if random.random() < 0.7 else random.uniform(0, 0.15)
+        picture = picture + cover * np.float32(random.uniform(0.5, 1)) * (np.float32(tone) - picture)
+    return picture
 
 
 def place(one: Worn, random: np.random.Generator, tries: int) -> tuple[slice, slice]:
@@ -135,11 +152,17 @@ def remember(again: list[Tensor], shown: Tensor, odds: Tensor, random: np.random
             again[int(random.integers(AGAIN))] = crop
 
 
+def keep(mean: dict[str, Tensor], out: Path) -> None:
+    """Write the weights."""
+    save_file({name: value.contiguous() for name, value in mean.items()}, out)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("photos", type=Path)
     parser.add_argument("--minutes", type=float, default=25)
     parser.add_argument("--go-on", type=Path, metavar="WEIGHTS", help="train these further")
+    parser.add_argument("--rate", type=float, default=RATE)
     parser.add_argument("--seed", type=int, default=1, help="another one shows other crops and damage")
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
@@ -154,19 +177,16 @@ def main() -> None:
         net.load_state_dict(load_file(args.go_on))
     net = net.to(memory_format=torch.channels_last)
     mean = {name: value.detach().clone() for name, value in net.state_dict().items()}
-    best = torch.optim.AdamW(net.parameters(), RATE, weight_decay=1e-3)
+    best = torch.optim.AdamW(net.parameters(), args.rate, weight_decay=1e-3)
     begun = told = time.monotonic()
     step, losses = 0, 0.0
     while (share := (time.monotonic() - begun) / (60 * args.minutes)) < 1:
         for _ in range(40 if not pool else int(step % 3 == 0)):
             new = pair(files[int(random.integers(len(files)))], made)
             made += 1
-            if len(pool) < POOL:
-                pool.append(new)
-            else:
-                pool[made % POOL] = new
+            pool[made % POOL : made % POOL + (len(pool) == POOL)] = [new]
         for group in best.param_groups:
-            group["lr"] = RATE * min(1.0, (step + 1) / 50) * (0.01 + 0.99 * (1 + np.cos(np.pi * share)) / 2)
+            group["lr"] = args.rate * min(1.0, (step + 1) / 50) * (0.01 + 0.99 * (1 + np.cos(np.pi * share)) / 2)
         shown, truth, count = batch(pool, again, random)
         with torch.autocast("cpu", torch.bfloat16):
             odds = net(shown.contiguous(memory_format=torch.channels_last))
@@ -189,8 +209,8 @@ def main() -> None:
             losses = 0.0
             if time.monotonic() - told > 60:
                 told = time.monotonic()
-                save_file({name: value.contiguous() for name, value in mean.items()}, args.out)
-    save_file({name: value.contiguous() for name, value in mean.items()}, args.out)
+                keep(mean, args.out)
+    keep(mean, args.out)
     print(f"{step} steps", flush=True)
 
 

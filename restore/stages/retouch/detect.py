@@ -31,6 +31,8 @@ SURE, FAINT = 2.0, 1.0
 0.5."""
 _SWAY = 8.0
 """By how much the former moves from a sensitivity of 0 to one of 1, the latter by half of it."""
+_PLAIN = 3.0
+"""By how much a patch's odds must be higher for it to get a rim."""
 _LINE = 3.0
 """A patch this many times as long as wide is a line."""
 
@@ -77,16 +79,20 @@ def damaged(net: MarkNet, luma: Plane, sensitivity: float, lines: bool = True, s
 def mask_of(odds: Plane, sure: float, faint: float, lines: bool = True, specks: bool = True) -> Mask:
     """Connected pixels whose odds are above `faint` and that hold one above `sure`.
 
-    The network's own soft rim is all the rim there is: a wider one costs more of sound pictures than it repairs.
+    The surest get a rim of a pixel, or soft edges of a crease would stay as a ghost; the others do not, since it costs
+    more of sound pictures than it repairs.
     """
     number, labels = cv2.connectedComponents((odds > faint).astype(np.uint8), connectivity=8)
     keep = np.zeros(number, bool)
     keep[labels[odds > sure]] = True
     keep[0] = False
+    plain = np.zeros(number, bool)
+    plain[labels[odds > sure + _PLAIN]] = True
     if not (lines and specks):
         for label in np.flatnonzero(keep):
             points = np.stack(np.nonzero(labels == label)[::-1], 1).astype(np.float32)
             _, sides, _ = cv2.minAreaRect(points)
             is_line = max(sides) + 1 >= _LINE * (min(sides) + 1)
             keep[label] = lines if is_line else specks
-    return np.asarray(keep[labels], bool)
+    rimmed = cv2.dilate((keep & plain)[labels].astype(np.uint8), np.ones((3, 3), np.uint8))
+    return np.asarray(keep[labels] | (rimmed > 0), bool)
