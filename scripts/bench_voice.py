@@ -89,12 +89,12 @@ def denoisers(weights: Path) -> dict[str, Callable[[Tensor, Tensor], Tensor]]:
         return ffmpeg(sound, RATE, "afftdn", f"nr=20:nf={floor}")
 
     return {
-        "untouched": lambda sound, noise: sound,
-        "restore": lambda sound, noise: repaired(sound, ("dehiss", {})),
-        "restore, gtcrn-dns3": lambda sound, noise: repaired(sound, ("dehiss", {"model": str(weights / GTCRN)})),
-        "noisereduce": lambda sound, noise: noisereduce(sound, RATE),
+        "untouched": lambda sound, _: sound,
+        "restore": lambda sound, _: repaired(sound, ("dehiss", {})),
+        "restore, gtcrn-dns3": lambda sound, _: repaired(sound, ("dehiss", {"model": str(weights / GTCRN)})),
+        "noisereduce": lambda sound, _: noisereduce(sound, RATE),
         "noisereduce, told the noise": lambda sound, noise: noisereduce(sound, RATE, noise),
-        "FFmpeg afftdn": lambda sound, noise: ffmpeg(sound, RATE, "afftdn"),
+        "FFmpeg afftdn": lambda sound, _: ffmpeg(sound, RATE, "afftdn"),
         "FFmpeg afftdn, told the noise": afftdn,
     }
 
@@ -190,7 +190,11 @@ def hoarse_rows(bench: Bench) -> Iterator[str]:
     table: dict[str, list[tuple[float, ...]]] = {"clean": [], "hoarse": [], "repaired": []}
     for seed, (_, clean) in enumerate(bench.files):
         hoarse = Hoarseness(seed=seed).apply(clean, RATE)
-        kinds = {"clean": clean, "hoarse": hoarse, "repaired": repaired(hoarse, ("repair-voice", {}))}
+        kinds = {
+            "clean": clean,
+            "hoarse": hoarse,
+            "repaired": repaired(hoarse, ("repair-voice", {"test_material": "published test recordings"})),
+        }
         measured = {kind: voice_quality(sound[0], RATE) for kind, sound in kinds.items()}
         for kind, quality in measured.items():
             if quality is not None:
@@ -208,7 +212,11 @@ def archive_rows(bench: Bench) -> Iterator[str]:
         network = [
             (stage, {"model": str(bench.weights / GTCRN)} if stage == "dehiss" else {}) for stage, _ in chain_names()
         ]
-        kinds = {"as it is": sound, "repaired": repaired(sound, *chain_names()), "gtcrn": repaired(sound, *network)}
+        kinds = {
+            "as it is": sound,
+            "repaired": repaired(sound, *chain_names()),
+            "gtcrn-dns3, --atten-limit 12": repaired(sound, *network),
+        }
         for kind, result in kinds.items():
             found = dnsmos(result, RATE, bench.weights)
             yield f"| {name}, {kind} | {found['SIG']:.2f} | {found['BAK']:.2f} | {found['OVRL']:.2f} |"

@@ -30,7 +30,7 @@ ALLOWED = {
     "pipeline": {"errors", "colorimetry", "frames", "times", "media", "provenance", "analysis"},
     "stages": {"errors", "times", "colorimetry", "frames", "media", "pipeline", "faces", "analysis", "zoo", "damage",
                "nets"},
-    "voice": {"errors", "frames", "media", "pipeline", "analysis", "zoo", "damage", "nets"},
+    "voice": {"errors", "frames", "media", "pipeline", "provenance", "analysis", "zoo", "damage", "nets"},
     "report": {"errors", "frames", "times", "media", "pipeline", "analysis"},
     "recipe": {"errors", "media", "pipeline", "stages", "voice"},
     "presets": {"errors", "recipe", "stages"},

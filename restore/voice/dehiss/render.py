@@ -95,7 +95,7 @@ class Dehiss(AudioStage[DehissOptions]):
         return sound[:, :, batch.core].contiguous()
 
     def _noise_at(self, at: torch.Tensor, place: int, format: AudioFormat) -> torch.Tensor:
-        """(batch, bins, frames): the noise of one group at samples (batch, frames), led smoothly from block to block."""
+        """(batch, bins, frames): the noise of one group at samples (batch, frames), led from block to block."""
         noise = self._noise[place]
         if len(noise) == 0:
             return noise.new_zeros(1)
