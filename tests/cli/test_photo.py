@@ -43,6 +43,23 @@ def test_one_photograph(tmp_path: Path) -> None:
     assert size(tmp_path / "large.png") == (192, 144)
 
 
+def test_a_mask_painted_by_hand(tmp_path: Path) -> None:
+    """As docs/photo.md says: with nothing sought, what is white is repaired and nothing else."""
+    source, done, mask = save(tmp_path / "old.png"), tmp_path / "new.png", tmp_path / "painted.png"
+    painted = np.zeros((72, 96), np.uint8)
+    painted[30:40, 40:60] = 255
+    cv2.imwrite(str(mask), painted)
+    chosen = [f"retouch.{it}" for it in (f"mask_in={mask}", "lines=false", "specks=false")]
+    sets = [word for one in chosen for word in ("--set", one)]
+    assert main(["photo", str(source), str(done), "--no-upscale", "--skip", "refade", *sets, "-q"]) == 0
+    before, after = (cv2.imread(str(path)) for path in (source, done))
+    assert before is not None
+    assert after is not None
+    moved = (before != after).any(-1)
+    assert moved[painted > 0].mean() > 0.5
+    assert not moved[painted == 0].any()
+
+
 def test_an_album(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     album, restored = tmp_path / "album", tmp_path / "restored"
     album.mkdir()
