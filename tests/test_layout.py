@@ -39,11 +39,12 @@ ALLOWED = {
     "api": {"errors", "frames", "times", "media", "pipeline", "engines", "recipe", "presets", "stages", "voice", "zoo",
             "report", "provenance"},
     "examine": {"errors", "frames", "media", "pipeline", "engines", "recipe", "stages", "report"},
+    "people": {"errors", "frames", "media", "pipeline", "faces", "report"},
     "pages": {"errors", "pipeline", "recipe", "stages", "voice", "report"},
     # Many jobs.
     "archive": {"errors", "times", "media", "pipeline", "recipe", "api", "pages"},
-    "cli": {"errors", "times", "api", "examine", "pages", "recipe", "presets", "stages", "voice", "pipeline", "media",
-            "zoo", "report", "engines", "archive"},
+    "cli": {"errors", "times", "api", "examine", "pages", "people", "recipe", "presets", "stages", "voice", "pipeline",
+            "media", "zoo", "report", "engines", "archive"},
 }  # fmt: skip
 CONTRACT = {
     "restore.pipeline.contract",

@@ -14,7 +14,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from restore.errors import OptionError, PlanError
 from restore.frames import Shot
@@ -82,6 +82,28 @@ class Reviewed(BaseModel):
     comment: str = ""
 
 
+class PersonEdit(BaseModel):
+    """What a person says of somebody whom `restore faces` found: of one of their tracks, or of all of them."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+    track: int | None = None
+    person: int | None = None
+    same_as: int | None = Field(None, alias="is", ge=1)
+    name: str | None = Field(None, min_length=1, max_length=200)
+    drop: bool = False
+    note: str = ""
+
+    @model_validator(mode="after")
+    def _says_something(self) -> PersonEdit:
+        if (self.track is None) == (self.person is None):
+            raise ValueError("say either which track or which person is meant")
+        if self.drop == (self.same_as is not None or self.name is not None):
+            raise ValueError('say who it "is", their "name", or "drop": true')
+        if self.track is not None and self.name is not None and self.same_as is None:
+            raise ValueError('a name belongs to a person; say who the track "is"')
+        return self
+
+
 class Edits(BaseModel):
     """The whole of ``edits.json``."""
 
@@ -90,6 +112,7 @@ class Edits(BaseModel):
     cuts: Cuts = Cuts()
     changes: tuple[Change, ...] = ()
     reviews: tuple[Reviewed, ...] = ()
+    people: tuple[PersonEdit, ...] = ()
 
     def save(self, path: Path) -> None:
         """Write the file, whole or not at all."""

@@ -77,7 +77,8 @@ class Dehiss(AudioStage[DehissOptions]):
         """Spectrum times mask."""
         stft, options = self._stft, self.options
         count, channels, samples = batch.samples.shape
-        spectra = stft.forward(batch.samples.reshape(-1, samples)).unflatten(0, (count, channels))
+        spectra = stft.forward(batch.samples.reshape(-1, samples))
+        spectra = spectra.reshape(count, channels, *spectra.shape[1:])
         power = torch.view_as_real(spectra).square().sum(-1)
         at = torch.arange(spectra.shape[3], device=power.device) * stft.hop - batch.core.start
         at = torch.tensor(batch.starts, device=power.device)[:, None] + at
@@ -89,7 +90,7 @@ class Dehiss(AudioStage[DehissOptions]):
             mask = gains(power[:, list(group)].mean(1), noise, stft, limit, speech)
             for channel in group:
                 spectra[:, channel] *= mask
-        sound = stft.backward(spectra.flatten(0, 1), samples).unflatten(0, (count, channels))
+        sound = stft.backward(spectra.flatten(0, 1), samples).reshape(count, channels, samples)
         if self._network is not None:
             sound = self._network.clean(batch, sound, options.strength * options.atten_limit)
         return sound[:, :, batch.core].contiguous()

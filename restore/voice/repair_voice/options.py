@@ -21,7 +21,7 @@ class RepairVoiceOptions(AudioStageOptions):
     )
     steadiness: float = Field(1.0, ge=0, le=1, description="How far stumbling cycles (jitter) are evened out.")
     smoothness: float = Field(
-        0.8, ge=0, le=1, description="How far roughness, breath and uneven loudness of cycles are worn down."
+        0.7, ge=0, le=1, description="How far roughness, breath and uneven loudness of cycles are worn down."
     )
     reference: str | None = Field(
         None,
