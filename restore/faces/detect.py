@@ -190,7 +190,7 @@ def _from_eyes(box: Array, left: Array, right: Array) -> Array:
 
 
 def _cascade(name: str) -> cv2.CascadeClassifier:
-    cascade = cv2.CascadeClassifier(str(Path(cv2.data.haarcascades) / name))
+    cascade = cv2.CascadeClassifier(str(Path(cv2.__file__).parent / "data" / name))
     if cascade.empty():
         raise WeightsError(f"{name}: is missing from OpenCV; install opencv-python 4 again (version 5 has no cascades)")
     return cascade
