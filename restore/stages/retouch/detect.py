@@ -26,7 +26,7 @@ WORKING = 480
 """Shorter side of the picture in which damage is sought; a larger one is reduced."""
 SMALLEST = 32
 """In pictures smaller than this nothing is sought."""
-SURE, FAINT = 2.0, 1.0
+SURE, FAINT = 5.0, 1.0
 """Logarithm of the odds of a pixel that a patch must hold, and of the pixels that belong to it, at a sensitivity of
 0.5."""
 _SWAY = 8.0
