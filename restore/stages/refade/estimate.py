@@ -32,6 +32,8 @@ _EMPTY = 0.3
 """Least range of density: an empty frame says nothing of the film."""
 _MONOCHROME = 0.02
 """How far colours may stray from one tone scale, display values, in a picture without colours of its own."""
+_LIGHT = 0.65
+"""Display value that the lightest parts of a print come to at least, in some channel."""
 _AIR = 0.03
 """Blacks that are bluer than red by so much, display values, are haze: the stain of old film is yellow."""
 _FEWEST, _APART = 4, 0.4
@@ -156,7 +158,8 @@ def correction(shot: Mapping[str, Any], sensitivity: float) -> dict[str, Any]:
     border = _SOUND + 0.6 * (sensitivity - 0.5)
     amount = float(np.clip((border - left) / _CERTAIN, 0, 1))
     red, green, blue = shot["deepest"]
-    if sensitivity < 1 and blue > max(red + _AIR, green):
+    # Fading takes dye away, so a faded print is light somewhere; a picture that is light nowhere shows a plain road.
+    if sensitivity < 1 and (blue > max(red + _AIR, green) or max(shot["white"]) < _LIGHT):
         amount = 0.0
     plan: dict[str, Any] = {"left": round(left, 3), "amount": round(amount, 3)}
     if not amount:
