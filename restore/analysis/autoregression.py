@@ -39,10 +39,10 @@ def coefficients(frames: Tensor, order: int) -> Tensor:
 
 def unforeseen(frames: Tensor, model: Tensor) -> tuple[Tensor, Tensor]:
     """What prediction misses, from the past and from the future, (n, samples) each; the outer `order` are no use."""
-    size = 2 * frames.shape[1]
+    size = frames.shape[1]  # what wraps around falls on the outer samples
     sound, filters = torch.fft.rfft(frames, size), torch.fft.rfft(model, size)
-    forwards = torch.fft.irfft(sound * filters, size)[:, : frames.shape[1]]
-    backwards = torch.fft.irfft(sound * filters.conj(), size)[:, : frames.shape[1]]
+    forwards = torch.fft.irfft(sound * filters, size)
+    backwards = torch.fft.irfft(sound * filters.conj(), size)
     return forwards, backwards
 
 

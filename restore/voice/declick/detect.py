@@ -62,9 +62,19 @@ def _neighbours(error: Tensor, rate: int) -> Tensor:
     """The largest error a cycle's time before each sample, or after it, whichever is less: a pulse has both."""
     near, far = (max(1, round(seconds * rate)) for seconds in _CYCLE_SECONDS)
     width = far - near + 1
-    before = F.max_pool1d(F.pad(error, (far, 0))[:, None], width, 1)[:, 0, : error.shape[1]]
-    after = F.max_pool1d(F.pad(error, (0, far))[:, None], width, 1)[:, 0, -error.shape[1] :]
+    before = _running_max(F.pad(error, (far, 0)), width)[:, : error.shape[1]]
+    after = _running_max(F.pad(error, (0, far)), width)[:, -error.shape[1] :]
     return torch.minimum(before, after)
+
+
+def _running_max(values: Tensor, width: int) -> Tensor:
+    """(n, samples - width + 1): the largest of every `width` neighbours, by doubling."""
+    size = 1
+    while 2 * size <= width:
+        values = torch.maximum(values[:, :-size], values[:, size:])
+        size *= 2
+    rest = width - size
+    return torch.maximum(values[:, :-rest], values[:, rest:]) if rest else values
 
 
 def _grown(seed: Tensor, edge: Tensor) -> Tensor:
