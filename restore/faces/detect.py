@@ -25,7 +25,7 @@ Array = npt.NDArray[np.float64]
 
 POINTS = ("left eye", "right eye", "nose", "left of mouth", "right of mouth")
 """Left and right as one looks at the picture."""
-TEMPLATE = np.array([(0.31, 0.40), (0.69, 0.40), (0.50, 0.61), (0.35, 0.78), (0.65, 0.78)])
+TEMPLATE = np.array([(0.31, 0.40), (0.69, 0.40), (0.50, 0.64), (0.34, 0.83), (0.66, 0.83)])
 """(5, 2): where the points lie in a frontal face's square box, as shares of its sides."""
 
 
@@ -190,7 +190,7 @@ def _from_eyes(box: Array, left: Array, right: Array) -> Array:
 
 
 def _cascade(name: str) -> cv2.CascadeClassifier:
-    cascade = cv2.CascadeClassifier(str(Path(cv2.data.haarcascades) / name))
+    cascade = cv2.CascadeClassifier(str(Path(cv2.__file__).parent / "data" / name))
     if cascade.empty():
         raise WeightsError(f"{name}: is missing from OpenCV; install opencv-python 4 again (version 5 has no cascades)")
     return cascade
