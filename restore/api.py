@@ -182,12 +182,10 @@ def shots(
 def export_keyframes(
     source: StrPath, folder: StrPath, input: InputOptions = InputOptions(), on_progress: OnProgress | None = None
 ) -> list[Path]:
-    """Write the frames of a film that are worth colouring by hand, one or more a shot, as PNG pictures.
+    """Write the frames of a film worth colouring by hand, one or more a shot, as PNG pictures; returns them all.
 
-    Their names end in the number of their frame, so that `colorize` finds them again when they are handed back as its
-    ``references``. Pictures that are there already are left alone: somebody may have painted them.
-
-    Returns the pictures of all frames chosen. Raises SourceNotFoundError, SourceError, OutputError.
+    Their names say which frames they are: `colorize` takes the folder back as ``references``. Pictures that are there
+    already are left alone. Raises SourceNotFoundError, SourceError, OutputError.
     """
     from restore.stages.colorize.keyframes import export
 

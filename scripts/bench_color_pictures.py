@@ -63,24 +63,43 @@ def held_back_pictures(sources: Path, pictures: Path) -> dict[str, list[Path]]:
     }
 
 
-def automatic(sets: dict[str, list[Path]], models: list[str]) -> list[str]:
-    """Rows of a Markdown table: for each set, grey and each network."""
-    rows = ["| pictures | | CIEDE2000 | below grey | worse than grey | saturation |", "|---|---|---|---|---|---|"]
-    for name, paths in sets.items():
-        truths = [read_picture(path) for path in paths]
-        labs = [lab_of(truth) for truth in truths]
-        greys = [grey_of(truth) for truth in truths]
-        left = [float(delta_e(lab_of(grey), lab).mean()) for grey, lab in zip(greys, labs, strict=True)]
-        rows.append(f"| {name} ({len(paths)}) | left grey | {np.mean(left):.2f} | | | 0 |")
-        true_chroma = np.mean([chroma_of(lab) for lab in labs])
-        for model in models:
-            said = [lab_of(api.apply("colorize", grey[None], model=model)[0]) for grey in greys]
-            errors = [float(delta_e(out, lab).mean()) for out, lab in zip(said, labs, strict=True)]
-            worse = sum(error > grey for error, grey in zip(errors, left, strict=True))
-            rows.append(
-                f"| | {model} | {np.mean(errors):.2f} | {1 - np.mean(errors) / np.mean(left):.1%} | {worse}"
-                f" | {np.mean([chroma_of(out) for out in said]) / true_chroma:.2f} |"
-            )
+class Results:
+    """What one network, or none, made of pictures: error, error of grey, chroma, true chroma of each."""
+
+    def __init__(self, found: list[tuple[float, float, float, float]]) -> None:
+        self.error, self.grey, self.chroma, self.true_chroma = np.array(found).T
+
+    def row(self, name: str, model: str) -> str:
+        """A row of the Markdown table."""
+        below = 1 - self.error.mean() / self.grey.mean()
+        worse = int((self.error > self.grey).sum())
+        saturation = self.chroma.mean() / self.true_chroma.mean()
+        figures = f"{self.grey.mean():.2f} | {self.error.mean():.2f} | {below:.1%} | {worse} | {saturation:.2f}"
+        return f"| {name} ({len(self.error)}) | {model} | {figures} |"
+
+
+def measured(paths: list[Path], model: str) -> list[tuple[float, float, float, float]]:
+    """Each picture's figures, as `Results` takes them."""
+    found = []
+    for path in paths:
+        truth = read_picture(path)
+        grey = grey_of(truth)
+        lab, said = lab_of(truth), lab_of(api.apply("colorize", grey[None], model=model)[0])
+        errors = float(delta_e(said, lab).mean()), float(delta_e(lab_of(grey), lab).mean())
+        found.append((*errors, chroma_of(said), chroma_of(lab)))
+    return found
+
+
+def table(sets: dict[str, list[Path]], models: list[str]) -> list[str]:
+    """A Markdown table: for each network, each set; those held back also together."""
+    rows = ["| pictures | network | left grey | coloured | below grey | worse than grey | saturation |"]
+    rows += ["|---|---|---|---|---|---|---|"]
+    for model in models:
+        found = {name: measured(paths, model) for name, paths in sets.items()}
+        rows += [Results(figures).row(name, model) for name, figures in found.items()]
+        together = [figure for name in found if name.startswith("held-back") for figure in found[name]]
+        if together:
+            rows.append(Results(together).row("held-back, all", model))
     return rows
 
 
@@ -102,7 +121,7 @@ def main() -> None:
     sets = {"Kodak 1–12": sorted((material / "images" / "kodak").glob("kodim*.png"))}
     if args.pictures:
         sets |= held_back_pictures(ROOT / "models" / "reel-colorize" / "SOURCES.csv", args.pictures)
-    print("\n".join(automatic(sets, args.models or ["reel-colorize"])))
+    print("\n".join(table(sets, args.models or ["reel-colorize"])))
 
 
 if __name__ == "__main__":

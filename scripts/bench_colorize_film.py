@@ -25,12 +25,16 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
+import torch.nn.functional as F
 
 from restore import api
 from restore.analysis.flow import flow_between, moved
-from restore.colorimetry import delta_e, rgb_to_lab
+from restore.colorimetry import delta_e, lightness_of, rgb_to_lab
 from restore.media.options import OutputOptions
+from restore.pipeline.contract import Device
 from restore.recipe import Recipe
+from restore.stages.colorize import chroma
+from restore.stages.colorize.networks import load_proposer
 
 Planes = tuple[npt.NDArray[np.uint8], ...]
 _SIZE = 320
@@ -155,6 +159,22 @@ def by_luma(luma: npt.NDArray[np.float32], chroma: npt.NDArray[np.float32]) -> n
     return np.stack(smooth[1:], -1).astype(np.float32) / np.maximum(smooth[0], 1e-6)[:, None].astype(np.float32)
 
 
+class FrameByFrame:
+    """A network asked about each frame by itself."""
+
+    def __init__(self, model: str, scale: Scale) -> None:
+        self._proposer = load_proposer(model, Device(torch.device("cpu"), "fp32"))
+        self._weights = scale.weights
+
+    def __call__(self, luma: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """(h, w) luma to (h, w, 2) Cb, Cr."""
+        grey = torch.from_numpy(luma)[None].clamp(0, 1)
+        size = self._proposer.input_size(*luma.shape)
+        asked = F.interpolate(grey[:, None], size, mode="bilinear", antialias=True).clamp(0, 1)
+        ab = F.interpolate(self._proposer.propose(lightness_of(asked)).ab, luma.shape, mode="bilinear")
+        return chroma.of_lab(grey, ab, self._weights)[0].permute(1, 2, 0).contiguous().numpy()
+
+
 def bench(clip: Path, seconds: float, model: str, automatic: bool, folder: Path) -> Iterator[dict[str, object]]:
     """Rows of one clip."""
     with av.open(str(clip)) as container:
@@ -177,7 +197,8 @@ def bench(clip: Path, seconds: float, model: str, automatic: bool, folder: Path)
     took, spent = time.perf_counter() - began, time.process_time() - cpu
     done = list(decoded(made))
     same = all(np.array_equal(a[0], b[0]) for a, b in zip(frames, done, strict=True))
-    scores = {"restore": Score(), "by luma": Score()}
+    alone = None if model == "none" else FrameByFrame(model, scale)
+    scores = {name: Score() for name in ("restore", "by luma", *(["frame by frame"] if alone else []))}
     curve, before, true_before = None, None, None
     for number, (true, result) in enumerate(zip(frames, done, strict=True)):
         luma, truth = scale.small(true)
@@ -188,6 +209,8 @@ def bench(clip: Path, seconds: float, model: str, automatic: bool, folder: Path)
         assert curve is not None
         way = None if before is None else flow_between(eight, before, fine=True)
         ways = {"restore": ours, "by luma": curve[eight]}
+        if alone is not None:
+            ways["frame by frame"] = alone(luma)
         for name, score in scores.items():
             score.add(scale, luma, truth, ways[name], way, true_before)
         before, true_before = eight, truth

@@ -12,7 +12,7 @@ import argparse
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import astuple
+from dataclasses import astuple, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -71,31 +71,42 @@ def speech(folder: Path, most: int, seconds: float) -> Iterator[tuple[str, Tenso
         yield paths[place].stem, whole[:, : int(seconds * RATE)]
 
 
-Files = list[tuple[str, Tensor]]
+@dataclass(frozen=True)
+class Bench:
+    files: list[tuple[str, Tensor]]
+    weights: Path
 
 
 def median(rows: list[dict[str, float]], name: str) -> float:
     return float(np.median([row[name] for row in rows]))
 
 
-def hiss_rows(files: Files, weights: Path) -> Iterator[str]:
+def denoisers(weights: Path) -> dict[str, Callable[[Tensor, Tensor], Tensor]]:
+    """Functions of the noisy sound and of the noise alone, which those that are told the noise may listen to."""
+
+    def afftdn(sound: Tensor, noise: Tensor) -> Tensor:
+        floor = max(-80, min(-20, round(20 * math.log10(level_of(noise)))))
+        return ffmpeg(sound, RATE, "afftdn", f"nr=20:nf={floor}")
+
+    return {
+        "untouched": lambda sound, _: sound,
+        "restore": lambda sound, _: repaired(sound, ("dehiss", {})),
+        "restore, gtcrn-dns3": lambda sound, _: repaired(sound, ("dehiss", {"model": str(weights / GTCRN)})),
+        "noisereduce": lambda sound, _: noisereduce(sound, RATE),
+        "noisereduce, told the noise": lambda sound, noise: noisereduce(sound, RATE, noise),
+        "FFmpeg afftdn": lambda sound, _: ffmpeg(sound, RATE, "afftdn"),
+        "FFmpeg afftdn, told the noise": afftdn,
+    }
+
+
+def hiss_rows(bench: Bench) -> Iterator[str]:
     yield "| hiss | tool | SI-SDR up by | PESQ | STOI |\n|---|---|---|---|---|"
     for snr in (5, 10, 15):
-        tools: dict[str, Callable[[Tensor], Tensor]] = {
-            "untouched": lambda sound: sound,
-            "restore": lambda sound: repaired(sound, ("dehiss", {})),
-            "restore, gtcrn-dns3": lambda sound: repaired(sound, ("dehiss", {"model": str(weights / GTCRN)})),
-            "noisereduce": lambda sound: noisereduce(sound, RATE),
-            "FFmpeg afftdn": lambda sound: ffmpeg(sound, RATE, "afftdn"),
-            "FFmpeg afftdn, told the noise": lambda sound, snr=snr: ffmpeg(
-                sound, RATE, "afftdn", f"nr=20:nf={max(-80, min(-20, round(20 * math.log10(level_of(sound)) - snr)))}"
-            ),
-        }
-        for tool, use in tools.items():
+        for tool, use in denoisers(bench.weights).items():
             rows = []
-            for seed, (_, clean) in enumerate(files):
+            for seed, (_, clean) in enumerate(bench.files):
                 noisy = Hiss(snr, seed=seed).apply(clean, RATE)
-                found = score(use(noisy), clean, RATE)
+                found = score(use(noisy, noisy - clean), clean, RATE)
                 rows.append({**found, "gain": found["SI-SDR"] - si_sdr(noisy, clean)})
             numbers = f"{median(rows, 'gain'):+.2f} dB | {median(rows, 'PESQ'):.2f} | {median(rows, 'STOI'):.3f}"
             yield f"| {snr} dB | {tool} | {numbers} |"
@@ -114,13 +125,13 @@ def detected(changed: Tensor, bursts: list[Click]) -> tuple[int, int, int]:
     return hits, len(bursts), sum(not truth[a:b].any() for a, b in zip(starts, stops, strict=True))
 
 
-def click_rows(files: Files, weights: Path) -> Iterator[str]:
+def click_rows(bench: Bench) -> Iterator[str]:
     yield "| clicks | F1 | SI-SDR up by | FFmpeg adeclick |\n|---|---|---|---|"
     for about, kind in {
         "20 a second, +6 dB": Crackle(), "5 a second, +9 dB": Crackle(5, 9), "100 a second, 0 dB": Crackle(100, 0)
     }.items():  # fmt: skip
         ours, theirs, counts = [], [], np.zeros(3)
-        for seed, (_, clean) in enumerate(files):
+        for seed, (_, clean) in enumerate(bench.files):
             crackle = Crackle(kind.clicks, kind.level, seed=seed)
             damaged, _ = crackle.apply(clean, RATE)
             result = repaired(damaged, ("declick", {}))
@@ -140,11 +151,11 @@ def band_power(sound: Tensor, tones: list[float], width: Callable[[float], float
     return float(spectrum[near].sum())
 
 
-def hum_rows(files: Files, weights: Path) -> Iterator[str]:
+def hum_rows(bench: Bench) -> Iterator[str]:
     yield "| hum | harmonics down by | voice off by |\n|---|---|---|"
     for frequency, drift in ((50.0, 0.0), (60.0, 0.002), (50.0, 0.005)):
         down, off = [], []
-        for seed, (_, clean) in enumerate(files):
+        for seed, (_, clean) in enumerate(bench.files):
             hum = Hum(frequency, -15, 8, drift, seed)
             damaged, lines = hum.apply(clean, RATE)
             result = repaired(damaged, ("dehum", {}))
@@ -155,11 +166,11 @@ def hum_rows(files: Files, weights: Path) -> Iterator[str]:
         yield f"| {frequency:g} Hz, drift {100 * drift:g} % | {np.median(down):.1f} dB | {max(off):.3f} dB |"
 
 
-def clip_rows(files: Files, weights: Path) -> Iterator[str]:
+def clip_rows(bench: Bench) -> Iterator[str]:
     yield "| clipped at | SI-SDR up by | FFmpeg adeclip |\n|---|---|---|"
     for ceiling in (9, 6, 3):
         ours, theirs = [], []
-        for _, clean in files:
+        for _, clean in bench.files:
             damaged, _ = Clipping(ceiling).apply(clean, RATE)
             before = si_sdr(damaged, clean)
             ours.append(si_sdr(repaired(damaged, ("declip", {})), clean) - before)
@@ -167,19 +178,23 @@ def clip_rows(files: Files, weights: Path) -> Iterator[str]:
         yield f"| RMS +{ceiling} dB | {np.median(ours):+.1f} dB | {np.median(theirs):+.1f} dB |"
 
 
-def clean_rows(files: Files, weights: Path) -> Iterator[str]:
-    found = {name: si_sdr(repaired(clean, *chain_names()), clean) for name, clean in files}
+def clean_rows(bench: Bench) -> Iterator[str]:
+    found = {name: si_sdr(repaired(clean, *chain_names()), clean) for name, clean in bench.files}
     worst = min(found, key=lambda name: found[name])
     middle = np.median(list(found.values()))
     yield f"Clean speech through the whole chain: {middle:.1f} dB against itself, worst {found[worst]:.1f} ({worst})."
 
 
-def hoarse_rows(files: Files, weights: Path) -> Iterator[str]:
+def hoarse_rows(bench: Bench) -> Iterator[str]:
     yield "| voice | jitter | shimmer | HNR | CPP |\n|---|---|---|---|---|"
     table: dict[str, list[tuple[float, ...]]] = {"clean": [], "hoarse": [], "repaired": []}
-    for seed, (_, clean) in enumerate(files):
+    for seed, (_, clean) in enumerate(bench.files):
         hoarse = Hoarseness(seed=seed).apply(clean, RATE)
-        kinds = {"clean": clean, "hoarse": hoarse, "repaired": repaired(hoarse, ("repair-voice", {}))}
+        kinds = {
+            "clean": clean,
+            "hoarse": hoarse,
+            "repaired": repaired(hoarse, ("repair-voice", {"test_material": "published test recordings"})),
+        }
         measured = {kind: voice_quality(sound[0], RATE) for kind, sound in kinds.items()}
         for kind, quality in measured.items():
             if quality is not None:
@@ -189,20 +204,26 @@ def hoarse_rows(files: Files, weights: Path) -> Iterator[str]:
         yield f"| {kind} | {100 * jitter:.2f} % | {100 * shimmer:.1f} % | {hnr:.1f} dB | {cpp:.1f} dB |"
 
 
-def archive_rows(files: Files, weights: Path) -> Iterator[str]:
+def archive_rows(bench: Bench) -> Iterator[str]:
     yield "| DNSMOS | SIG | BAK | OVRL |\n|---|---|---|---|"
     for name in ("jfk.flac", "mix.wav"):
-        samples, rate = soundfile.read(weights.parent / "speech" / name, dtype="float32", always_2d=True)
+        samples, rate = soundfile.read(bench.weights.parent / "speech" / name, dtype="float32", always_2d=True)
         sound = torch.from_numpy(at(torch.from_numpy(samples.T), rate, RATE))[None]
-        network = [(stage, {"model": str(weights / GTCRN)} if stage == "dehiss" else {}) for stage, _ in chain_names()]
-        kinds = {"as it is": sound, "repaired": repaired(sound, *chain_names()), "gtcrn": repaired(sound, *network)}
+        network = [
+            (stage, {"model": str(bench.weights / GTCRN)} if stage == "dehiss" else {}) for stage, _ in chain_names()
+        ]
+        kinds = {
+            "as it is": sound,
+            "repaired": repaired(sound, *chain_names()),
+            "gtcrn-dns3, --atten-limit 12": repaired(sound, *network),
+        }
         for kind, result in kinds.items():
-            found = dnsmos(result, RATE, weights)
+            found = dnsmos(result, RATE, bench.weights)
             yield f"| {name}, {kind} | {found['SIG']:.2f} | {found['BAK']:.2f} | {found['OVRL']:.2f} |"
 
 
-def speed_rows(files: Files, weights: Path) -> Iterator[str]:
-    joined = torch.cat([clean for _, clean in files], 1)
+def speed_rows(bench: Bench) -> Iterator[str]:
+    joined = torch.cat([clean for _, clean in bench.files], 1)
     count = -(-60 * RATE // joined.shape[1])
     minute = joined.repeat(2, count)[:, : 60 * RATE]
     minute = Hiss(30, seed=1).apply(minute, RATE)
@@ -230,10 +251,10 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=60.0, help="how much of each")
     wanted = parser.parse_args()
     root = material()
-    files = list(speech(root / "speech", wanted.files, wanted.seconds))
+    bench = Bench(list(speech(root / "speech", wanted.files, wanted.seconds)), root / "weights")
     for part in wanted.parts or PARTS:
         print(f"## {part}\n", flush=True)
-        for line in PARTS[part](files, root / "weights"):
+        for line in PARTS[part](bench):
             print(line, flush=True)
 
 

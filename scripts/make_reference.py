@@ -49,7 +49,7 @@ def _values(option: click.Option) -> str:
         whole = "whole, " if isinstance(kind, click.IntRange) else ""
         return whole + _bounds(kind)
     words = {"KEY=VALUE": "`key=value`, repeated", "NUMBER": "a number, repeated" if option.multiple else "a number"}
-    return words.get(str(option.metavar), "text")
+    return words.get(str(option.metavar), "text, repeated" if option.multiple else "text")
 
 
 def _default(value: object) -> str:

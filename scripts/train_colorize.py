@@ -3,7 +3,7 @@
     python scripts/train_colorize.py --data PICTURES --minutes 60
 
 Interrupt it whenever you like; with --resume the same command goes on from FOLDER/NAME.pt. When you are content,
-`--publish` writes the averaged weights of FOLDER/NAME.pt to models/reel-colorize/.
+`--publish NAME` writes its averaged weights to models/reel-colorize/; of several, their mean.
 """
 
 from __future__ import annotations
@@ -355,11 +355,15 @@ class Training:
                 seen = []
 
 
-def publish(checkpoint: Path, data: Path) -> None:
-    """Write the weights of models/reel-colorize in half precision, their hash, and whose pictures they learned from."""
+def publish(checkpoints: list[Path], data: Path) -> None:
+    """Write the mean of their weights to models/reel-colorize, their hash, and whose pictures they learned from."""
     folder = ROOT / "models" / "reel-colorize"
     folder.mkdir(parents=True, exist_ok=True)
-    state = torch.load(checkpoint, weights_only=True)["average"]
+    states = [torch.load(checkpoint, weights_only=True)["average"] for checkpoint in checkpoints]
+    state = {
+        k: torch.stack([each[k] for each in states]).mean(0) if v.is_floating_point() else v
+        for k, v in states[0].items()
+    }
     path, part = folder / "reel-colorize.safetensors", folder / "reel-colorize.part"
     save_file({k: (v.half() if v.is_floating_point() else v).contiguous() for k, v in state.items()}, part)
     part.chmod(0o644)  # safetensors writes for the owner alone
@@ -394,10 +398,10 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=ROOT / "training")
     parser.add_argument("--resume", action="store_true")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--publish", action="store_true", help="write models/reel-colorize and train no more")
+    parser.add_argument("--publish", nargs="+", metavar="NAME", help="write the mean of these to models/reel-colorize")
     args = parser.parse_args()
     if args.publish:
-        publish(args.folder / f"{args.name}.pt", args.data)
+        publish([args.folder / f"{name}.pt" for name in args.publish], args.data)
         return
     args.folder.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(args.threads)

@@ -26,6 +26,7 @@ from restore.media.options import OutputOptions
 from restore.pipeline.plan import Edits
 from restore.provenance.consent import ConsentRecord
 from restore.stages import build_stage, stage_names
+from restore.voice import SOUND
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), ROOT / "samples/README.md"])
@@ -121,7 +122,10 @@ def test_structured_examples_are_valid(document: Path) -> None:
         if "changes" in value:
             edits = Edits.model_validate(value)
             for change in edits.changes:
-                build_stage(change.stage).checked_edit(change.set)
+                if change.stage in SOUND:
+                    SOUND.build(change.stage).edited(change.set)
+                else:
+                    build_stage(change.stage).checked_edit(change.set)
     for block in blocks(document, "toml"):
         value = tomllib.loads(block)
         if "person" in value:

@@ -68,7 +68,7 @@ def filled_in(frames: Tensor, unknown: Tensor, model: Tensor) -> Tensor:
         used = torch.arange(width, device=frames.device)[None] < counts[rows, None]
         known = torch.nn.functional.pad(torch.where(unknown[rows], 0.0, frames[rows]), (order, order))
         reach = torch.arange(2 * order + 1, device=frames.device)
-        near = known.gather(1, (places[:, :, None] + reach).flatten(1)).unflatten(1, (width, -1))
+        near = known.gather(1, (places[:, :, None] + reach).flatten(1)).reshape(len(rows), width, -1)
         lags = kernel[rows]
         symmetric = torch.cat((lags[:, 1:].flip(1), lags), 1)
         wanted = -(near * symmetric[:, None]).sum(2) * used
@@ -76,7 +76,7 @@ def filled_in(frames: Tensor, unknown: Tensor, model: Tensor) -> Tensor:
         matrix = torch.nn.functional.pad(lags, (0, 1)).gather(1, apart.clamp(max=order + 1).flatten(1))
         both = used[:, :, None] & used[:, None]
         eye = torch.eye(width, dtype=frames.dtype, device=frames.device)
-        matrix = torch.where(both, matrix.unflatten(1, (width, width)), eye)
+        matrix = torch.where(both, matrix.reshape(-1, width, width), eye)
         matrix = matrix + eye * (1e-10 * lags[:, :1, None])
         solved = torch.cholesky_solve(wanted[..., None], torch.linalg.cholesky_ex(matrix)[0])[..., 0]
         values = torch.where(used, solved, frames[rows].gather(1, places))

@@ -23,6 +23,9 @@ _BIAS = 1.07
 """What the mean of bins chosen in this way is too small by; measured on white noise."""
 _SILENT = 1e-11
 """Power of a bin, per sample of the window, that no recording has: digital silence, which is no noise."""
+_LEAST_TRUST = 0.03
+_AROUND = 500.0
+"""Hertz over which noise is smooth."""
 BLOCKS = 2
 """Noise spectra a chunk."""
 
@@ -55,14 +58,21 @@ class NoiseFloor:
         elif len(self._held) == 2:
             self._measure(0)
 
-    def finish(self) -> Tensor:
-        """(blocks, bins) mean power of the noise in each half of each chunk; zero where there was none to find."""
+    def finish(self, trust: Tensor | None = None) -> Tensor:
+        """(blocks, bins) mean power of the noise in each half of each chunk; zero where there was none to find.
+
+        Args:
+            trust: (blocks,) how much is to be given on each, [0, 1]: the noise of the others is led across the rest.
+        """
         if self._held:
             self._measure(len(self._held) - 1)
         if not self._sums:
             return torch.zeros(0, self._stft.bins)
         sums, counts = torch.cat(self._sums), torch.cat(self._counts)
-        return _spread(sums, counts) * _BIAS
+        if trust is not None:
+            weight = trust.clamp(min=_LEAST_TRUST)[:, None]
+            sums, counts = sums * weight, counts * weight
+        return _without_tones(_spread(sums, counts) * _BIAS, self._stft)
 
     def _measure(self, place: int) -> None:
         before = self._held[place - 1][:, -self._context :] if place else self._held[place][:, :0]
@@ -76,6 +86,14 @@ class NoiseFloor:
             span = slice(first + block * frames, min(first + (block + 1) * frames, power.shape[2]))
             self._sums.append((power[0, :, span] * noise[:, span]).sum(1)[None])
             self._counts.append(noise[:, span].sum(1)[None].float())
+
+
+def _without_tones(noise: Tensor, stft: ShortTime) -> Tensor:
+    """Peaks cut down to what lies around them: what stays for seconds in one bin is a held note, but no hiss."""
+    width = 2 * max(2, round(_AROUND / 2 * stft.size / stft.rate)) + 1
+    padded = F.pad(noise[:, None], (width // 2, width // 2), mode="reflect")[:, 0]
+    around = padded.unfold(1, width, 1).median(2).values
+    return torch.minimum(noise, 2.5 * around)
 
 
 def _spread(sums: Tensor, counts: Tensor) -> Tensor:

@@ -62,7 +62,8 @@ def _lowered(sound: Tensor, rate: int) -> Tensor:
     spectrum = spectrum * ((hertz / 50).clamp(max=1) ** 2) / (1 + (hertz / 1500) ** 4)
     bins = wanted // 2 + 1
     kept = torch.nn.functional.pad(spectrum[:bins], (0, max(0, bins - len(spectrum))))
-    return torch.fft.irfft(kept, wanted) * (wanted / samples)
+    low: Tensor = torch.fft.irfft(kept, wanted) * (wanted / samples)
+    return low
 
 
 def _correlation(low: Tensor, frames: int, hop: float) -> tuple[Tensor, Tensor]:
@@ -75,7 +76,7 @@ def _correlation(low: Tensor, frames: int, hop: float) -> tuple[Tensor, Tensor]:
     padded = torch.nn.functional.pad(low, (reach, reach + round(hop)))
     starts = (torch.arange(frames) * hop).round().long() + reach - (width + longest) // 2
     parts = []
-    for some in starts.split(2000):
+    for some in torch.split(starts, 2000):
         pieces = padded[(some[:, None] + torch.arange(reach)).clamp(max=len(padded) - 1)]
         pieces = pieces - pieces.mean(1, keepdim=True)
         first = pieces[:, :width]

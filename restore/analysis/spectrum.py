@@ -28,7 +28,8 @@ class ShortTime:
     @property
     def hertz(self) -> Tensor:
         """(bins,) their centres."""
-        return torch.fft.rfftfreq(self.size, 1 / self.rate)
+        hertz: Tensor = torch.fft.rfftfreq(self.size, 1 / self.rate)
+        return hertz
 
     def frames(self, seconds: float) -> int:
         """How many hops a time is, at least one."""

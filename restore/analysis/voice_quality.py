@@ -15,8 +15,10 @@ from torch import Tensor
 
 from restore.analysis.pitch import pitch_hop, pitch_track
 
-_LONGEST_RATIO = 1.3
+_LONGEST_RATIO = 1.15
 """Neighbouring cycles that differ more are no neighbours: something was missed between them."""
+_SURE = 0.7
+"""Correlation of a cycle with the next from which its length is trusted."""
 _CPP_SECONDS = 0.04
 
 
@@ -42,7 +44,7 @@ def voice_quality(sound: Tensor, rate: int) -> VoiceQuality | None:
     if len(lengths) < 20:
         return None
     near = (lengths[1:] / lengths[:-1]).clamp(min=1e-9).log().abs() < torch.tensor(_LONGEST_RATIO).log()
-    near &= (alike[1:] > 0) & (alike[:-1] > 0)
+    near &= (alike[1:] > _SURE) & (alike[:-1] > _SURE)
     if int(near.sum()) < 10:
         return None
     jitter = float((lengths[1:] - lengths[:-1]).abs()[near].mean() / lengths.mean())
@@ -100,7 +102,7 @@ def _prominence(sound: Tensor, pitch: Tensor, rate: int) -> float:
     peaks = []
     quefrency = torch.arange(size // 2, dtype=torch.float64)
     low, high = int(rate / 400), min(int(rate / 60), size // 2 - 1)
-    for some in starts.split(500):
+    for some in torch.split(starts, 500):
         parts = sound[some[:, None] + torch.arange(size)] * window
         spectrum = 10 * torch.log10(torch.fft.rfft(parts).abs().square() + 1e-12)
         cepstrum = 20 * torch.log10(torch.fft.irfft(spectrum)[:, : size // 2].abs() + 1e-12)

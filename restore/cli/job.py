@@ -85,9 +85,9 @@ def run_job(source: str, output: Path, recipe: Recipe, values: dict[str, Any]) -
         return 0
     with stopping() as stop, voice.progress() as report:
         result = api.run_prepared(setup, engine=_engine(values), on_progress=report, cancel=stop)
-    voice.result(result)
     if not values["no_report"] and not (result.unchanged and (result.folder / "report.html").exists()):
         voice.report(result.folder)
+    voice.result(result)
     return _DAMAGED if result.damaged else 0
 
 

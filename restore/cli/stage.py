@@ -57,7 +57,7 @@ _EXAMPLES = {
     "retouch": """\
   restore retouch scan.tif mended.tif --mask-out mask.png
   restore retouch scan.tif mended.tif --sensitivity 0.7 --no-specks
-  restore retouch scan.tif mended.tif --mask-in mask.png
+  restore retouch scan.tif mended.tif --mask-in mask.png --no-lines --no-specks
 """,
     "regrain": """\
   restore run reel.mp4 out.mp4 denoise upscale regrain

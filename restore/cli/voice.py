@@ -17,7 +17,13 @@ from restore.voice import OFF, SOUND
 
 _SPOKEN = {"dehiss": "denoise"}
 """What a stage is called on this line, where no picture stage of that name is near."""
-_SHORT = {("dehiss", "atten_limit"): "--atten-limit"}
+_SHORT = {
+    ("dehiss", "atten_limit"): "--atten-limit",
+    ("repair-voice", "reference"): "--reference",
+    ("repair-voice", "consent"): "--consent",
+    ("repair-voice", "own_work"): "--own-work",
+    ("repair-voice", "test_material"): "--test-material",
+}
 """Options with a flag of their own, besides the one that names their stage."""
 
 _HELP = """\

@@ -170,4 +170,5 @@ class OpticalTrack:
         hertz = torch.fft.rfftfreq(padded, 1 / rate).double().clamp(min=1e-3)
         gain = (1 + (hertz / self.high) ** (2 * self.order)).rsqrt() * (1 + (self.low / hertz) ** 4).rsqrt()
         heard = torch.fft.irfft(torch.fft.rfft(sound.double(), padded) * gain, padded)
-        return heard[:, : sound.shape[1]].to(sound)
+        result: Tensor = heard[:, : sound.shape[1]].to(sound)
+        return result

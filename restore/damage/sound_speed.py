@@ -26,7 +26,7 @@ def read_at(sound: Tensor, places: Tensor) -> Tensor:
     """
     padded = torch.nn.functional.pad(sound, (_REACH, _REACH))
     parts = []
-    for some in places.split(_BLOCK):
+    for some in torch.split(places, _BLOCK):
         inside = some.clamp(-1, sound.shape[1])
         whole = inside.floor()
         reach = torch.arange(1 - _REACH, _REACH + 1, dtype=torch.float64)

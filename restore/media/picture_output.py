@@ -130,7 +130,8 @@ def picture_output(
             assert isinstance(source, SequenceSource | PictureSource)
             metadata = source.metadata
             start = getattr(source, "start_number", 1)
-    if info.format.color.transfer != color.transfer or options.output_color != "source":
+    coloured = info.format.pixel.model == "gray" and pixel.model != "gray"  # a profile of greys fits no colours
+    if info.format.color.transfer != color.transfer or options.output_color != "source" or coloured:
         metadata = metadata.without_color()
         kept = {key: value for key, value in metadata.exr_attributes.items() if key != "chromaticities"}
         metadata = replace(metadata, exr_attributes=kept)

@@ -8,6 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from PIL import Image, ImageCms
 
 from restore.cli.main import main
 
@@ -42,6 +43,23 @@ def test_one_photograph(tmp_path: Path) -> None:
     assert size(tmp_path / "large.png") == (192, 144)
 
 
+def test_a_mask_painted_by_hand(tmp_path: Path) -> None:
+    """As docs/photo.md says: with nothing sought, what is white is repaired and nothing else."""
+    source, done, mask = save(tmp_path / "old.png"), tmp_path / "new.png", tmp_path / "painted.png"
+    painted = np.zeros((72, 96), np.uint8)
+    painted[30:40, 40:60] = 255
+    cv2.imwrite(str(mask), painted)
+    chosen = [f"retouch.{it}" for it in (f"mask_in={mask}", "lines=false", "specks=false")]
+    sets = [word for one in chosen for word in ("--set", one)]
+    assert main(["photo", str(source), str(done), "--no-upscale", "--skip", "refade", *sets, "-q"]) == 0
+    before, after = (cv2.imread(str(path)) for path in (source, done))
+    assert before is not None
+    assert after is not None
+    moved = (before != after).any(-1)
+    assert moved[painted > 0].mean() > 0.5
+    assert not moved[painted == 0].any()
+
+
 def test_an_album(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     album, restored = tmp_path / "album", tmp_path / "restored"
     album.mkdir()
@@ -54,6 +72,43 @@ def test_an_album(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert sorted(path.name for path in restored.iterdir() if path.is_file()) == ["a.png", "b.jpg"]
     plans = list((restored / "a.png.restore" / "plan").glob("shot-*.json"))
     assert list(json.loads(plans[0].read_text())["stages"]) == ["1-refade"]
+
+
+def test_an_album_of_every_kind(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Names with spaces, 16 bits, orientation and profile, grey, tiny: each comes out whole and as deep as it was."""
+    album, restored, masks = tmp_path / "the old album", tmp_path / "done now", tmp_path / "its masks"
+    album.mkdir()
+    colour = cv2.imread(str(save(tmp_path / "made.png")))
+    assert colour is not None
+    cv2.imwrite(str(album / "aunt mary.tif"), colour.astype(np.uint16) * 257)
+    exif = Image.Exif()
+    exif[0x0112], exif[0x010E] = 6, "Crete, 1931"
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    turned = album / "turned (1) é.jpg"
+    Image.fromarray(colour).save(turned, exif=exif, icc_profile=profile, dpi=(300, 300), quality=95)
+    cv2.imwrite(str(album / "grey one.png"), colour[:, :, 0])
+    cv2.imwrite(str(album / "tiny.png"), colour[:8, :8])
+    (album / "broken.jpg").write_bytes(b"\xff\xd8\xff\xe0 no picture")
+    (album / "cut short.jpg").write_bytes(turned.read_bytes()[: turned.stat().st_size // 2])
+    assert main(["photo", str(album), str(restored), "--no-upscale", "--mask-out", str(masks), "-q"]) == 3
+    said = [line for line in capsys.readouterr().err.splitlines() if line.startswith("restore: ")]
+    assert len(said) == 3
+    assert "broken.jpg" in said[0]
+    assert "cut short.jpg" in said[1]
+    assert "2 of 6" in said[2]
+    done = ["aunt mary.tif", "grey one.png", "tiny.png", "turned (1) é.jpg"]
+    assert sorted(path.name for path in restored.iterdir() if path.is_file()) == done
+    assert sorted(path.stem for path in masks.iterdir() if path.is_file()) == [Path(name).stem for name in done]
+    for name in done:
+        before, after = (cv2.imread(str(folder / name), cv2.IMREAD_UNCHANGED) for folder in (album, restored))
+        assert before is not None
+        assert after is not None
+        assert (before.shape, before.dtype) == (after.shape, after.dtype), name
+    with Image.open(restored / turned.name) as kept:
+        assert kept.getexif()[0x0112] == 6
+        assert kept.getexif()[0x010E] == "Crete, 1931"
+        assert kept.info["icc_profile"] == profile
+        assert kept.info["dpi"] == (300, 300)
 
 
 @pytest.mark.parametrize(

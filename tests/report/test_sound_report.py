@@ -14,7 +14,7 @@ import pytest
 from sounds import noise, write_wav
 
 import restore
-from restore import api
+from restore import pages
 from restore.errors import PlanError
 from restore.frames import AudioFormat
 from restore.recipe import Recipe
@@ -78,7 +78,7 @@ def test_a_page_to_see_and_hear(tmp_path: Path) -> None:
     output = tmp_path / "out.wav"
     restore.run(source, output, Recipe.of("loudness", target=-40))
     folder = tmp_path / "out.wav.restore"
-    page = api.report(folder)
+    page = pages.report(folder)
     numbers = json.loads((folder / "plots/sound-1.json").read_text())
     assert numbers["after"]["loudness"] == pytest.approx(-40, abs=0.1)
     assert numbers["before"]["loudness"] > -30
@@ -96,7 +96,7 @@ def test_a_page_to_see_and_hear(tmp_path: Path) -> None:
     for name in ("levels", "spectrogram"):
         assert (folder / f"plots/sound-1-{name}.png").read_bytes().startswith(b"\x89PNG")
     first = (folder / "plots/sound-1-levels.png").read_bytes()
-    api.report(folder)
+    pages.report(folder)
     assert (folder / "plots/sound-1-levels.png").read_bytes() == first
 
 
@@ -104,7 +104,7 @@ def test_a_very_short_or_silent_track(tmp_path: Path) -> None:
     for name, samples in (("short", noise(RATE, 0.01)), ("silent", np.zeros((1, 3 * RATE)))):
         source = write_wav(tmp_path / f"{name}.wav", samples, RATE)
         restore.run(source, tmp_path / f"{name}_out.wav", Recipe.of("loudness"))
-        assert "nothing to see" not in api.report(tmp_path / f"{name}_out.wav.restore").read_text()
+        assert "nothing to see" not in pages.report(tmp_path / f"{name}_out.wav.restore").read_text()
 
 
 def test_a_job_without_sound(tmp_path: Path) -> None:

@@ -10,7 +10,8 @@ from voice_contract import AudioStageContract
 from restore.pipeline.audio_contract import AudioStage
 from restore.voice import SOUND
 
-COVERED = {"declip", "declick", "dehum", "dehiss", "loudness"}
+COVERED = {"declip", "declick", "dehum", "dehiss", "repair-voice", "loudness"}
+CLAIM = {"test_material": "a voice made of sines"}
 
 
 def test_every_sound_stage_is_covered() -> None:
@@ -65,3 +66,13 @@ class TestDehum(AudioStageContract):
     @pytest.fixture
     def off(self) -> AudioStage[Any]:
         return SOUND.build("dehum", {"strength": 0})
+
+
+class TestRepairVoice(AudioStageContract):
+    @pytest.fixture
+    def stage(self) -> AudioStage[Any]:
+        return SOUND.build("repair-voice", CLAIM)
+
+    @pytest.fixture
+    def off(self) -> AudioStage[Any]:
+        return SOUND.build("repair-voice", {**CLAIM, "strength": 0})

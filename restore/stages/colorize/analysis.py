@@ -33,6 +33,9 @@ _LOOKS = 8
 _REACHED = 0.97
 """Share of a shot's picture that a person's colours must reach for nothing to be proposed."""
 
+_HALF_LOST = 0.3
+"""Trust in a still's colours below which proposals begin to show through."""
+
 
 @dataclass
 class _Seen:
@@ -153,7 +156,7 @@ class ColorAnalyzer(Analyzer):
                 reached += float(trust.mean()) / count
         facts: dict[str, Any] = {"known": person.facts, "reached": round(reached, 3)}
         if self._proposals is not None and reached < _REACHED:
-            facts["proposed"] = self._propose(beneath=bool(person.makers))
+            facts["proposed"] = self._propose(person)
         elif not person.makers:
             for number in range(count):
                 colours[number] = np.zeros((*seen.size, 3), np.float16)
@@ -179,7 +182,7 @@ class ColorAnalyzer(Analyzer):
             person.lend(seen.keys, stills)
         return person
 
-    def _propose(self, beneath: bool) -> list[int]:
+    def _propose(self, person: Person) -> list[int]:
         """Lay proposed colours beneath what the person's do not reach. Returns the frames they were proposed for."""
         seen, proposals, colours = self._seen, self._proposals, self._colours
         assert seen is not None
@@ -187,9 +190,11 @@ class ColorAnalyzer(Analyzer):
         assert colours is not None
         known = Known(proposals.numbers, lambda number: proposals.anchor(number, seen.picture(number)), proposed=True)
         for number, paint, _ in spread(known, seen.picture, len(seen.pts)):
-            if beneath:
+            if person.makers:
                 own = colours[number].astype(np.float32)
-                paint = paint + own[..., 2:] * (own[..., :2] - paint)
+                # Hints say how far they mean to reach; of stills even what is half lost is nearer than any guess.
+                believed = own[..., 2:] if person.fades else np.minimum(1, own[..., 2:] / _HALF_LOST)
+                paint = paint + believed * (own[..., :2] - paint)
             colours[number] = np.dstack((paint, np.ones_like(paint[..., 0])))
         return list(proposals.numbers)
 

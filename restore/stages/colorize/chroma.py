@@ -50,10 +50,15 @@ def within_gamut(luma: torch.Tensor, chroma: torch.Tensor, weights: tuple[float,
 def of_lab(luma: torch.Tensor, ab: torch.Tensor, weights: tuple[float, float]) -> torch.Tensor:
     """Cb and Cr, (N, 2, H, W), of the colours that have a*, b* `ab` (N, 2, H, W) and luma `luma` (N, H, W)."""
     light = lightness_of(luma)
-    for _ in range(4):  # Newton's steps: L* rises by about 100 as luma rises by 1
-        found, chroma = of_rgb(lab_to_rgb(torch.cat((light.unsqueeze(1), ab), 1)), weights)
-        light = light + 100 * (luma - found)
-    return within_gamut(luma, chroma, weights)
+    found, made = of_rgb(lab_to_rgb(torch.cat((light.unsqueeze(1), ab), 1)), weights)
+    slope = torch.full_like(luma, 100.0)
+    for _ in range(6):  # the secant method: L* rises by about 100 as luma rises by 1, in strong colours by more or less
+        step = slope * (luma - found)
+        light, before = light + step, found
+        found, made = of_rgb(lab_to_rgb(torch.cat((light.unsqueeze(1), ab), 1)), weights)
+        gain = found - before
+        slope = torch.where(gain.abs() > 1e-6, step / gain, slope).clamp(30, 300)
+    return within_gamut(luma, made, weights)
 
 
 def ab_of(rgb: torch.Tensor) -> torch.Tensor:

@@ -27,7 +27,7 @@ _SMALLEST = 32
 _LARGEST = 640
 """Stills are reduced to this longer side: the plan's chroma is smaller still."""
 _COLOURLESS = 3.0
-"""a*, b* that the strongest twentieth of a still must reach."""
+"""Length of a*, b* that the strongest hundredth of a still must reach."""
 _SQUEEZE = 0.03
 """How far the shapes of a still and of its frame may differ."""
 FITS = 0.55
@@ -80,7 +80,7 @@ class Still:
     def has_colour(self) -> bool:
         """Whether it was painted, or taken, in colour."""
         chromas = chroma.ab_of(self.rgb).norm(dim=1).flatten()
-        return float(chromas.kthvalue(max(1, round(0.95 * len(chromas))))[0]) >= _COLOURLESS
+        return float(chromas.kthvalue(max(1, round(0.99 * len(chromas))))[0]) >= _COLOURLESS
 
     def check(self, format: VideoFormat | None) -> None:
         """Raise OptionError, SourceError or SourceNotFoundError if this cannot lend a film of this format its colours;

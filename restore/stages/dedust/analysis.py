@@ -37,8 +37,14 @@ LONG = 0.5
 """A line over so much of the height is a scratch if it wanders; a shorter one must be straighter and steadier too,"""
 SHORT = 0.3
 """and one over less may be anything: edges of what moves are full of such pieces."""
+_MANY = 12
+_LEAST = ((0.8, 0.4376), (0.6, 0.2145))
+"""What share of the steps counts, the smallest, with few and with many of them, and the mean square of that share of a
+normal variable."""
 SLANT = 3.0
-"""By how many pixels, in a picture of 480 lines, a short scratch would lean over the whole height."""
+"""By how many pixels, in a picture of 480 lines, a scratch leans over the whole height: it runs along the film,"""
+SLANT_WHOLE = 8.0
+"""and what is seen over nearly all of the height may lean this far."""
 
 Strips = npt.NDArray[np.float64]
 _STRIP = (np.arange(STRIPS) + 0.5) / STRIPS - 0.5
@@ -71,14 +77,16 @@ class Track:
             return False
         runs = np.array([_straight(x, there & usual) for x, there in zip(self.x, self.present, strict=True)])
         slope, crooked = (float(value) for value in runs.mean(0))
-        # The largest fifth is left out: a line that stands still and jumps once or twice is no scratch.
-        least = np.sort(np.asarray(self.wandering), axis=0)[: max(1, int(len(self.wandering) * 0.8))].mean(0)
-        still, against_near, against_all = np.sqrt(np.maximum(least / 0.44, 0))  # of a normal variable's variance
+        # The largest are left out: a line that stands still and jumps now and then is no scratch.
+        share, variance = _LEAST[len(self.wandering) >= _MANY]
+        least = np.sort(np.asarray(self.wandering), axis=0)[: max(1, int(len(self.wandering) * share))].mean(0)
+        still, against_near, against_all = np.sqrt(np.maximum(least / variance, 0))
         wanders = WANDERS <= min(still, against_near, against_all) <= LEAPS
+        if abs(slope) * 480 / self.height > (SLANT_WHOLE if usual.mean() >= 0.75 else SLANT):
+            return False
         if usual.mean() < LONG:
             steady = float(shows[shows > 0].mean()) >= 0.7
-            leans = abs(slope) * 480 / self.height > SLANT
-            return wanders and steady and not leans and crooked < CROOKED_SHORT
+            return wanders and steady and crooked < CROOKED_SHORT
         alone = still < 0.5 and min(against_near, against_all) > DRIFTS
         return (wanders or alone) and crooked < CROOKED and float(shows[usual].mean()) > 0.6
 
@@ -112,6 +120,10 @@ _MOST = 4.0
 """Pixels sideways by which the scene is tried to have moved,"""
 _STEPS = np.arange(-_MOST, _MOST + 0.01, 0.25)
 """in these steps."""
+_NOISE = 1 + (_STEPS % 1) ** 2 + (1 - _STEPS % 1) ** 2
+"""How much noise is left in the difference from a frame moved by each: between two pixels it is averaged."""
+_FINE = 0.05
+"""Standard error, in pixels, up to which smaller movements are believed."""
 
 
 def scene_costs(before: Plane, now: Plane) -> Floats:
@@ -128,10 +140,25 @@ def scene_costs(before: Plane, now: Plane) -> Floats:
     return costs
 
 
-def scene_step(costs: Floats, x: float, outer: float) -> float:
-    """By how many pixels the scene within `outer` of a column moved sideways, by its `scene_costs`.
+def fine_step(before: Plane, now: Plane) -> float:
+    """By what fraction of a pixel a piece of the scene moved sideways: least squares (Lucas and Kanade 1981).
 
-    0 where nothing there tells.
+    A title weaves by tenths of a pixel, too little to tell from costs where most of the picture is plain. 0 where its
+    edges do not stand out from the noise.
+    """
+    slopes = np.gradient((before.astype(np.float64) + now) / 2, axis=1)[:, 1:-1]
+    change = (now.astype(np.float64) - before)[:, 1:-1]
+    noise = float((1.4826 * np.median(np.abs(change))) ** 2)
+    energy = float((slopes**2).sum()) - slopes.size * noise / 8  # the noise has slopes of its own
+    if energy <= 0 or noise / energy > _FINE**2:
+        return 0.0
+    return float(np.clip(-(slopes * change).sum() / energy, -1, 1))
+
+
+def scene_step(costs: Floats, before: Plane, now: Plane, x: float, outer: float) -> float:
+    """By how many pixels the scene within `outer` of a column moved sideways between two frames' strips.
+
+    `costs` are theirs, see `scene_costs`. 0 where nothing there tells.
     """
     width = costs.shape[1]
     inner = 4
@@ -139,10 +166,12 @@ def scene_step(costs: Floats, x: float, outer: float) -> float:
     columns = columns[(np.abs(columns - x) > inner + _MOST) & (columns >= _MOST) & (columns < width - _MOST)]
     if len(columns) < 8:
         return 0.0
-    cost = costs[:, columns].mean(1)
+    cost = costs[:, columns].mean(1) / _NOISE
     best = int(cost.argmin())
-    if cost[best] > 0.9 * cost[len(_STEPS) // 2] or not 0 < best < len(_STEPS) - 1:
+    if not 0 < best < len(_STEPS) - 1:
         return 0.0
+    if cost[best] > 0.85 * cost[len(_STEPS) // 2]:
+        return fine_step(before[:, columns], now[:, columns])
     left, middle, right = cost[best - 1 : best + 2]
     return float(_STEPS[best] + 0.125 * (left - right) / max(left - 2 * middle + right, 1e-12))
 
@@ -185,7 +214,7 @@ class ScratchAnalyzer(Analyzer):
                 # plain, and weaves with the rest), and does not stand still.
                 x = float(np.median(ridge.x))
                 costs = scene_costs(self._before, scene) if costs is None else costs
-                scene_steps = [scene_step(costs, x, reach) for reach in (_NEAR, scene.shape[1])]
+                scene_steps = [scene_step(costs, self._before, scene, x, reach) for reach in (_NEAR, scene.shape[1])]
                 track.wandering.append([(moved - step) ** 2 - noise for step in (0.0, *scene_steps)])
             _extend(track, ridge, pts)
         for ridge in free:

@@ -297,11 +297,11 @@ def _uncovered(
     bare = part - layer
     usable = (changed & ~clipped.all(-1)).astype(np.float32)
     power = along((_grey((bare - guess) ** 2, ~clipped) * trust * usable).sum(1), 8 * unit)
-    power = power / np.maximum(along(usable.sum(1), 8 * unit), 1e-3)
+    power = np.asarray(power / np.maximum(along(usable.sum(1), 8 * unit), 1e-3), np.float32)
     gain = np.clip(1 / np.maximum(power, 1e-6), 0, 1)[:, None, None]
     mixed = guess + gain * (bare - guess)
     low = np.where(part >= 0.999, np.minimum(bare, 1), -np.inf)
     high = np.where(part <= 0.001, np.maximum(bare, 0), np.inf)
-    result: Picture = np.asarray(np.where(clipped, np.clip(guess, low, high), mixed), np.float32)
+    result = np.asarray(np.where(clipped, np.clip(guess, low, high), mixed), np.float32)
     changed &= (np.abs(result - part) >= _VISIBLE).any(-1)
-    return np.where(changed[..., None], result, part), changed
+    return np.asarray(np.where(changed[..., None], result, part), np.float32), changed

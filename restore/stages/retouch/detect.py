@@ -26,11 +26,11 @@ WORKING = 480
 """Shorter side of the picture in which damage is sought; a larger one is reduced."""
 SMALLEST = 32
 """In pictures smaller than this nothing is sought."""
-SURE, FAINT = 5.0, 1.0
+SURE, FAINT = 2.0, 1.0
 """Logarithm of the odds of a pixel that a patch must hold, and of the pixels that belong to it, at a sensitivity of
 0.5."""
-_SWAY = 6.0
-"""By how much those move from a sensitivity of 0 to one of 1."""
+_SWAY = 8.0
+"""By how much the former moves from a sensitivity of 0 to one of 1, the latter by half of it."""
 _LINE = 3.0
 """A patch this many times as long as wide is a line."""
 
@@ -44,7 +44,7 @@ def load_net(path: Path) -> MarkNet:
         net = MarkNet(state["first.weight"].shape[0])
         net.load_state_dict(state)
     except (SafetensorError, KeyError, RuntimeError) as error:
-        reason = str(error).splitlines()[0]
+        reason = " ".join(str(error).split())[:160]
         raise WeightsError(f"{path} does not hold a detector of damage: {reason}") from error
     return net.float().eval()
 
@@ -59,25 +59,29 @@ def odds_of(net: MarkNet, luma: Plane) -> Plane:
 
 
 def damaged(net: MarkNet, luma: Plane, sensitivity: float, lines: bool = True, specks: bool = True) -> Mask:
-    """Where a picture is damaged, (H, W), a soft rim included."""
+    """Where a picture is damaged, (H, W)."""
     height, width = luma.shape
     if min(height, width) < SMALLEST or not (lines or specks):
         return np.zeros((height, width), bool)
     scale = min(1.0, WORKING / min(height, width))
     size = (round(width * scale), round(height * scale))
     small = luma if scale == 1 else np.asarray(cv2.resize(luma, size, interpolation=cv2.INTER_AREA), np.float32)
-    found = _patches(odds_of(net, small), _SWAY * (0.5 - sensitivity), lines, specks).astype(np.uint8)
-    if found.shape != luma.shape:
-        found = cv2.resize(found, (width, height), interpolation=cv2.INTER_NEAREST)
-    rim = max(1, round(1 / scale))
-    return cv2.dilate(found, np.ones((2 * rim + 1, 2 * rim + 1), np.uint8)).astype(bool)
+    sway = _SWAY * (0.5 - sensitivity)
+    found = mask_of(odds_of(net, small), SURE + sway, FAINT + sway / 2, lines, specks)
+    if found.shape == luma.shape:
+        return found
+    enlarged = cv2.resize(found.astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR)
+    return np.asarray(enlarged > 0.4, bool)
 
 
-def _patches(odds: Plane, sway: float, lines: bool, specks: bool) -> Mask:
-    """Connected pixels above `FAINT` that hold one above `SURE`."""
-    number, labels = cv2.connectedComponents((odds > FAINT + sway / 2).astype(np.uint8), connectivity=8)
+def mask_of(odds: Plane, sure: float, faint: float, lines: bool = True, specks: bool = True) -> Mask:
+    """Connected pixels whose odds are above `faint` and that hold one above `sure`.
+
+    The network's own soft rim is all the rim there is: a wider one costs more of sound pictures than it repairs.
+    """
+    number, labels = cv2.connectedComponents((odds > faint).astype(np.uint8), connectivity=8)
     keep = np.zeros(number, bool)
-    keep[labels[odds > SURE + sway]] = True
+    keep[labels[odds > sure]] = True
     keep[0] = False
     if not (lines and specks):
         for label in np.flatnonzero(keep):

@@ -13,8 +13,12 @@ from torch import Tensor
 
 _SEED, _EDGE = 6.5, 2.5
 """Multiples of the usual error at which a click is found, and down to which it extends."""
-_OVER_PULSES = 3.2
+_OVER_PULSES = 2.0
 """Multiple of the pulses around it that a click must reach, too."""
+_OVER_NEIGHBOURS = 4.0
+"""Multiple of the errors a cycle before or after that a click must reach."""
+_CYCLE_SECONDS = 0.002, 0.0095
+"""Lengths of a voice's cycle."""
 _PULSE_SHARE = 0.5
 """Quantile of the largest errors of `_BLOCK_SECONDS` that stands for the voice's own pulses."""
 _BLOCK_SECONDS = 0.004
@@ -22,7 +26,7 @@ _QUIET = 1e-5
 """Errors below this, one third of a 16-bit step, are no clicks."""
 
 
-def clicked(forwards: Tensor, backwards: Tensor, core: slice, rate: int, sensitivity: float, longest: float) -> Tensor:
+def clicked(forwards: Tensor, backwards: Tensor, core: slice, rate: int, sensitivity: float, longest: int) -> Tensor:
     """Which samples of frames are clicked.
 
     Args:
@@ -41,7 +45,9 @@ def clicked(forwards: Tensor, backwards: Tensor, core: slice, rate: int, sensiti
     largest = F.max_pool1d(error[:, None], block, block, ceil_mode=True)[:, 0]
     pulses = largest.quantile(_PULSE_SHARE, dim=1, keepdim=True)
     factor = 10 ** (-sensitivity / 20)
-    seed = error > factor * torch.maximum(_SEED * usual, _OVER_PULSES * pulses)
+    threshold = torch.maximum(_SEED * usual, _OVER_PULSES * pulses)
+    threshold = torch.maximum(threshold, _OVER_NEIGHBOURS * _neighbours(error, rate))
+    seed = error > factor * threshold
     edge = error > factor * _EDGE * usual
     gap, margin = max(2, rate // 8000), max(1, rate // 24000)
     wide = _closed(_grown(seed, edge), gap)
@@ -50,6 +56,15 @@ def clicked(forwards: Tensor, backwards: Tensor, core: slice, rate: int, sensiti
     whole = torch.zeros(forwards.shape, dtype=torch.bool, device=forwards.device)
     whole[:, core] = F.max_pool1d(marked[:, None].float(), 2 * margin + 1, 1, margin)[:, 0] > 0
     return whole
+
+
+def _neighbours(error: Tensor, rate: int) -> Tensor:
+    """The largest error a cycle's time before each sample, or after it, whichever is less: a pulse has both."""
+    near, far = (max(1, round(seconds * rate)) for seconds in _CYCLE_SECONDS)
+    width = far - near + 1
+    before = F.max_pool1d(F.pad(error, (far, 0))[:, None], width, 1)[:, 0, : error.shape[1]]
+    after = F.max_pool1d(F.pad(error, (0, far))[:, None], width, 1)[:, 0, -error.shape[1] :]
+    return torch.minimum(before, after)
 
 
 def _grown(seed: Tensor, edge: Tensor) -> Tensor:

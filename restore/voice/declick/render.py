@@ -14,7 +14,7 @@ from restore.pipeline.contract import Device
 from restore.voice.declick.detect import clicked
 from restore.voice.declick.options import DeclickOptions
 
-_PASSES = 3
+_PASSES = 4
 """Each has a model that the clicks found so far no longer bend."""
 _REFINED = 2
 """How often what was filled in gives a better model, and that a better filling."""
@@ -51,7 +51,7 @@ class Declick(AudioStage[DeclickOptions]):
 
     def repair(self, frames: Tensor, rate: int) -> tuple[Tensor, Tensor]:
         """(n, samples) frames without clicks, and which samples were made anew."""
-        order = min(64, max(16, rate // 1000))
+        order = min(64, max(32, rate // 1000))
         core = slice(order, frames.shape[1] - order)
         longest = max(2, round(self.options.longest * rate / 1000))
         known = frames.double()

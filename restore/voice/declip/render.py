@@ -21,7 +21,7 @@ from restore.voice.declip.options import DeclipOptions
 
 _ROUNDS = 4
 """How often the model is made from what it filled in."""
-_MOST = 0.3
+_MOST = 0.6
 """Share of a frame beyond which too little is left to rebuild the rest from: it stays cut."""
 _HIGHEST = 4.0
 """No rebuilt peak is more than 12 dB over the ceiling."""
@@ -82,7 +82,7 @@ class Declip(AudioStage[DeclipOptions]):
 
 def rebuild(frames: Tensor, unknown: Tensor, rate: int) -> Tensor:
     """Frames with cut samples made anew, none nearer to zero than it was; (n, samples), `unknown` likewise bool."""
-    order = min(64, max(16, rate // 1000))
+    order = min(64, max(32, rate // 1000))
     known = frames.double()
     sound = known
     for _ in range(_ROUNDS):

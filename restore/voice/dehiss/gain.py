@@ -20,8 +20,10 @@ _ALPHA = 0.98
 _LEAST = 10 ** (-25 / 10)
 """Floor of the a-priori ratio: lower ones let single bins sing (Cappe, 1994)."""
 _MOST = 1e4
-_ABSENT, _PRESENT = -10.0, -5.0
+_ABSENT, _PRESENT = -14.0, -7.0
 """dB of the smoothed a-priori ratio below which speech is taken to be absent, above which to be there."""
+_CONSONANTS, _CONSONANT_PRIOR = 2000.0, 0.2
+"""Hertz above which, and how likely at least, speech is taken to be there while somebody speaks."""
 WARM_UP = 0.35
 """Seconds after which the tracking has forgotten where it began."""
 
@@ -67,33 +69,38 @@ def exponential_integral(value: Tensor) -> Tensor:
     return torch.where(value < 1, near, far)
 
 
-def gains(power: Tensor, noise: Tensor, stft: ShortTime, limit: float) -> Tensor:
+def gains(power: Tensor, noise: Tensor, stft: ShortTime, limit: Tensor, speech: Tensor) -> Tensor:
     """What to multiply a spectrum by, at most 1.
 
     Args:
         power: (n, bins, frames).
         noise: mean power of the noise, likewise; where it is 0 the gain is 1.
         stft: whose spectra these are.
-        limit: dB; no gain is lower.
+        limit: (n, 1, frames) dB; no gain is lower.
+        speech: (n, 1, frames) how likely there is speech, [0, 1].
     """
     ratio = (power / noise.clamp(min=1e-20)).clamp_(max=_MOST)
     before = a_priori(ratio)
     wiener = before / (before + 1)
     argument = wiener * ratio
     loud = wiener.log() + exponential_integral(argument) * 0.5
-    present = speech_presence(before, argument, stft)
-    floor = -limit / 20 * math.log(10)
-    gain = (present * loud + (1 - present) * floor).clamp_(min=floor, max=0.0).exp_()
+    present = speech_presence(before, argument, stft, speech)
+    floor = limit * (-math.log(10) / 20)
+    gain = torch.maximum(present * loud + (1 - present) * floor, floor).clamp_(max=0.0).exp_()
     return torch.where(noise > 0, gain, torch.ones_like(gain))
 
 
-def speech_presence(before: Tensor, argument: Tensor, stft: ShortTime) -> Tensor:
-    """Probability that a bin holds more than noise, from it and from its surroundings near and wide."""
+def speech_presence(before: Tensor, argument: Tensor, stft: ShortTime, speech: Tensor) -> Tensor:
+    """Probability that a bin holds more than noise, from it and from its surroundings near and wide.
+
+    Where somebody speaks, the treble is never given up: an s or an f is faint in every bin.
+    """
     across = stft.frames(0.026) | 1
     near = smoothed(before, 3, across)
     wide = smoothed(before, round(1400 * stft.size / stft.rate) | 1, across)
     prior = _likely(near) * _likely(wide)
-    prior.clamp_(0.005 * 0.005, 0.95)
+    treble = (stft.hertz > _CONSONANTS).float().to(prior.device)[:, None]
+    prior = torch.maximum(prior.clamp_(0.005 * 0.005, 0.95), _CONSONANT_PRIOR * speech * treble)
     absent = (1 - prior) / prior
     return 1 / (1 + absent * (1 + before) * (-argument.clamp(max=80)).exp_())
 

@@ -75,7 +75,8 @@ class VoiceNetwork:
     def _mask(self, spectra: Tensor) -> Tensor:
         low = spectra[:, :BINS]
         missing = BINS - low.shape[1]
-        return self.module(torch.nn.functional.pad(low, (0, 0, 0, missing)) if missing else low)
+        mask: Tensor = self.module(torch.nn.functional.pad(low, (0, 0, 0, missing)) if missing else low)
+        return mask
 
 
 def limited(mask: Tensor, limit: float) -> Tensor:

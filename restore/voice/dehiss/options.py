@@ -27,6 +27,10 @@ class DehissOptions(AudioStageOptions):
         0.0, ge=-12, le=12,
         description="Take the noise to be this many dB louder (more goes) or quieter (more stays) than was measured.",
     )  # fmt: skip
+    music: float = Field(
+        0.8, ge=0, le=1,
+        description="How much more gently music is treated than speech: 0 alike, 1 not touched at all.",
+    )  # fmt: skip
     model: str | None = Field(
         None,
         description="A network for the voice band, by name (gtcrn-dns3, gtcrn-vctk) or weights file: stronger on noise "

@@ -68,7 +68,7 @@ class Dehum(AudioStage[DehumOptions]):
         lower = place.floor().long().clamp(0, len(phase) - 2)
         ahead = torch.lerp(phase[lower], phase[lower + 1], place - lower).double()
         begin = number * format.chunk
-        cycles = torch.frac((begin + at).double() * (self._hertz / format.rate))
+        cycles = torch.frac((begin + at).double() * (float(self._hertz or 0) / format.rate))
         angle = 2 * math.pi * cycles + ahead
         step = torch.complex(angle.cos().float(), angle.sin().float())
         node = (at / format.chunk).clamp(0, 1) * (NODES - 1)

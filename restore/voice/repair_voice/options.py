@@ -12,7 +12,8 @@ class RepairVoiceOptions(AudioStageOptions):
 
     Cycles that stumble are set in even steps, and each is led towards its neighbours; pitch, timing, unvoiced sounds
     and breaths stay the actor's own. An earlier recording of the same voice (--reference) tells how bright and full
-    it was. Made for one voice alone on its track: music and voices over each other come out wrong.
+    it was. Needs a consent record, or a reason why none is needed. Made for one voice alone on its track: music and
+    voices over each other come out wrong.
     """
 
     strength: float = Field(
@@ -20,10 +21,17 @@ class RepairVoiceOptions(AudioStageOptions):
     )
     steadiness: float = Field(1.0, ge=0, le=1, description="How far stumbling cycles (jitter) are evened out.")
     smoothness: float = Field(
-        0.8, ge=0, le=1, description="How far roughness, breath and uneven loudness of cycles are worn down."
+        0.7, ge=0, le=1, description="How far roughness, breath and uneven loudness of cycles are worn down."
     )
     reference: str | None = Field(
         None,
         description="Sound file or film with the same voice when it was well: its long-term spectrum is the guide.",
     )
     tone: float = Field(1.0, ge=0, le=1, description="How far the voice is led to the reference's spectrum.")
+    consent: str | None = Field(
+        None, description="Consent record of the person whose voice it is: see docs/consent.md."
+    )
+    own_work: str | None = Field(None, description="Instead: why none is needed, the voice being your own for example.")
+    test_material: str | None = Field(
+        None, description="Instead: why nobody is affected, made-up material for example."
+    )

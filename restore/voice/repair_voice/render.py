@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from pathlib import Path
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -12,6 +13,7 @@ from restore.analysis.spectrum import ShortTime
 from restore.frames import AudioBatch, AudioFormat
 from restore.pipeline.audio_contract import AudioAnalyzer, AudioStage, AudioWindow, State
 from restore.pipeline.contract import Device
+from restore.provenance.consent import Claim, checked_claim
 from restore.voice.repair_voice.analysis import BANDS, WornVoiceAnalyzer, guide_of
 from restore.voice.repair_voice.cycles import mended, turns_of
 from restore.voice.repair_voice.options import RepairVoiceOptions
@@ -23,7 +25,20 @@ class RepairVoice(AudioStage[RepairVoiceOptions]):
     """Works where the plan says there is a voice; everything else stays as it is."""
 
     name = "repair-voice"
-    fixed: ClassVar[frozenset[str]] = frozenset({"reference"})
+    fixed: ClassVar[frozenset[str]] = frozenset({"reference", "consent", "own_work", "test_material"})
+
+    def check(self, format: AudioFormat) -> None:
+        """A person's voice is altered: somebody must have said that this is right."""
+        self._claim()
+
+    def effective(self) -> dict[str, Any]:
+        """The options, and what was checked of the consent."""
+        return {**self.options.effective(), "claim": self._claim()}
+
+    def _claim(self) -> dict[str, Any]:
+        options = self.options
+        record = None if options.consent is None else Path(options.consent)
+        return checked_claim(Claim(record, options.own_work, options.test_material), "voice")
 
     def analyzer(self) -> AudioAnalyzer:
         """What follows the pitch."""
