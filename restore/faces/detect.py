@@ -25,7 +25,7 @@ Array = npt.NDArray[np.float64]
 
 POINTS = ("left eye", "right eye", "nose", "left of mouth", "right of mouth")
 """Left and right as one looks at the picture."""
-TEMPLATE = np.array([(0.31, 0.40), (0.69, 0.40), (0.50, 0.61), (0.35, 0.78), (0.65, 0.78)])
+TEMPLATE = np.array([(0.31, 0.40), (0.69, 0.40), (0.50, 0.64), (0.34, 0.83), (0.66, 0.83)])
 """(5, 2): where the points lie in a frontal face's square box, as shares of its sides."""
 
 

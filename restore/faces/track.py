@@ -40,7 +40,7 @@ _SIZE_STIFFNESS = 20000.0
 """Faces grow and shrink slowly; detectors are least sure of size."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Track:
     """One face from frame to frame in one shot, without a gap."""
 
@@ -73,7 +73,7 @@ class Track:
         return quality(np.sqrt(self.boxes[:, 2] * self.boxes[:, 3]), self.sharpness, self.frontal, self.confidence)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Followed:
     """A face while its shot is watched; pixels of the watched picture."""
 
