@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import json
-import sys
 from fractions import Fraction
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
+from material.faces import still
 
 from restore.errors import PlanError, SourceError
 from restore.people import find_people
 
+<<<<<<< HEAD:tests/cli/test_faces.py
 sys.path.insert(0, str(Path(__file__).parents[1] / "faces"))
 from drawn import still
 
+=======
+>>>>>>> faces:tests/cli/test_faces_command.py
 
 def write(path: Path, pictures: list) -> Path:
     with av.open(str(path), "w") as container:
@@ -67,6 +70,6 @@ def test_no_face_is_said_and_nothing_is_written(tmp_path: Path) -> None:
 
 
 def test_tiny_faces_are_too_small(tmp_path: Path) -> None:
-    film = write(tmp_path / "tiny.mkv", [still([(160, 120, 27)], n) for n in range(9)])
+    film = write(tmp_path / "tiny.mkv", [still([(160, 120, 22)], n) for n in range(9)])
     with pytest.raises(SourceError, match=r"under 32 pixels|no face"):
         find_people(film, tmp_path / "job", detector="haar")
