@@ -14,12 +14,6 @@ from material.faces import still
 from restore.errors import PlanError, SourceError
 from restore.people import find_people
 
-<<<<<<< HEAD:tests/cli/test_faces.py
-sys.path.insert(0, str(Path(__file__).parents[1] / "faces"))
-from drawn import still
-
-=======
->>>>>>> faces:tests/cli/test_faces_command.py
 
 def write(path: Path, pictures: list) -> Path:
     with av.open(str(path), "w") as container:
