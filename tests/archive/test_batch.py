@@ -37,7 +37,7 @@ def reels(tmp_path: Path) -> Path:
 
 def batch(reels: Path, *more: str, recipe: bool = True) -> int:
     base = reels.parent
-    words = ["batch", str(reels), str(base / "out"), *more, "--device", "cpu"]
+    words = ["batch", str(reels), str(base / "out"), *more, "--device", "cpu", "--no-report"]
     return main([*words, *(["--recipe", str(base / "r.toml")] if recipe else [])])
 
 
@@ -143,6 +143,7 @@ def test_two_batches_keep_apart(reels: Path, capsys: pytest.CaptureFixture[str])
 
 def start(reels: Path) -> subprocess.Popen[str]:
     words = ["batch", str(reels), str(reels.parent / "out"), "--recipe", str(reels.parent / "r.toml"), "--json"]
+    words.append("--no-report")
     return subprocess.Popen(
         [sys.executable, "-m", "restore", *words, "--device", "cpu"], stdout=subprocess.PIPE, text=True,
         start_new_session=True,

@@ -176,7 +176,7 @@ def test_planes_with_alpha_and_after_rgb() -> None:
         format = video_format(name)
         frames = frames_of(format, 2)
         uploaded = converter.upload(list(enumerate(frames)), format)
-        planes = converter.planes(uploaded)
+        planes = converter.planes(uploaded, "planes")
         assert len(planes) == format.pixel.plane_count
         back = [converter.with_planes(p, tuple(x[n] for x in planes), format) for n, p in enumerate(uploaded)]
         for frame, done in zip(frames, converter.download(back, format), strict=True):
@@ -184,4 +184,4 @@ def test_planes_with_alpha_and_after_rgb() -> None:
     format = video_format("yuv420p")
     [picture] = converter.upload([(0, frames_of(format, 1)[0])], format)
     picture = converter.replaced(picture, converter.pixels([picture], "rgb")[0], None, "rgb", format)
-    assert [tuple(plane.shape[1:]) for plane in converter.planes([picture])] == [(32, 40), (16, 20), (16, 20)]
+    assert [tuple(plane.shape[1:]) for plane in converter.planes([picture], "planes")] == [(32, 40), (16, 20), (16, 20)]
