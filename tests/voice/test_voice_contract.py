@@ -39,7 +39,7 @@ class TestDehiss(AudioStageContract):
 
 
 class TestDeclip(AudioStageContract):
-    formats = ("mono", "stereo", "7.1")  # at 48 kHz, where all is cut, it takes a minute; `test_repairs.py` works there
+    formats = ("mono", "stereo", "7.1")  # at 48 kHz, where all is cut, one test takes a minute
 
     @pytest.fixture
     def stage(self) -> AudioStage[Any]:
@@ -71,7 +71,7 @@ class TestDehum(AudioStageContract):
 
 
 class TestRepairVoice(AudioStageContract):
-    formats = ("mono", "stereo", "7.1")  # at 48 kHz it takes minutes; `test_repairs.py` works there
+    formats = ("mono", "stereo", "7.1")  # at 48 kHz it takes minutes
 
     @pytest.fixture
     def stage(self) -> AudioStage[Any]:
