@@ -28,6 +28,7 @@ from restore.report.pairs import Pairs
 from restore.report.plots import PLOTS, ShotValues
 from restore.stages import build_stage
 from restore.stages.deinterlace.survey import LENGTH, STRETCHES, FieldSurvey, survey
+from restore.voice import SOUND
 
 StrPath = str | os.PathLike[str]
 
@@ -65,7 +66,7 @@ def plot(job: StrPath) -> list[Path]:
         raise SourceNotFoundError(f"{folder}: no job folder; give the one beside the output, OUTPUT.restore")
     with disk_errors(folder), Job(folder) as opened:
         recipe = Recipe.from_dict(opened.manifest.get("recipe", {}))
-        stages = [build_stage(name, options) for name, options in recipe.stages]
+        stages = [build_stage(name, options) for name, options in recipe.stages if name not in SOUND]
         written = []
         for key, name, found in shot_values(opened, stages):
             if name in PLOTS:

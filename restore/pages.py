@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from restore.examine import plot
 from restore.pipeline.analyse import stage_key
 from restore.pipeline.contract import Finding, StageOptions
 from restore.pipeline.job import disk_errors
-from restore.pipeline.plan import read_json
+from restore.pipeline.plan import Plan, read_json
 from restore.pipeline.timeline import split_stages
 from restore.recipe import Recipe
 from restore.report.compare import compare as _compare
@@ -29,8 +30,11 @@ def report(job: StrPath) -> Path:
     Raises SourceNotFoundError or PlanError for what is no job folder.
     """
     folder = Path(job)
+    recipe = read_manifest(folder)["recipe"]
+    if Plan(folder).frames_path.exists():  # a job of sound alone has no pictures to draw curves of
+        plot(folder)
     with disk_errors(folder):
-        return write_job_report(folder, _steps(folder, read_manifest(folder)["recipe"]))
+        return write_job_report(folder, _steps(folder, recipe))
 
 
 def _steps(folder: Path, recipe: dict[str, Any]) -> list[Step]:

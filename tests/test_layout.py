@@ -38,9 +38,9 @@ ALLOWED = {
     # The front doors.
     "api": {"errors", "frames", "times", "media", "pipeline", "engines", "recipe", "presets", "stages", "voice", "zoo",
             "report", "provenance"},
-    "examine": {"errors", "frames", "media", "pipeline", "engines", "recipe", "stages", "report"},
+    "examine": {"errors", "frames", "media", "pipeline", "engines", "recipe", "stages", "voice", "report"},
     "people": {"errors", "frames", "media", "pipeline", "faces", "report"},
-    "pages": {"errors", "pipeline", "recipe", "stages", "voice", "report"},
+    "pages": {"errors", "examine", "pipeline", "recipe", "stages", "voice", "report"},
     # Many jobs.
     "archive": {"errors", "times", "media", "pipeline", "recipe", "api", "pages"},
     "cli": {"errors", "times", "api", "examine", "pages", "people", "recipe", "presets", "stages", "voice", "pipeline",
