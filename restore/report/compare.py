@@ -23,6 +23,7 @@ def compare(first: str, second: str, truth: str | None = None) -> Page:
         moments = choose(before, after, parts, Fraction(0))
         facts = film_facts(before, after)
         truths = []
+        smaller = min(shown_size(before), shown_size(after))
         if truth is not None:
             size = shown_size(after)
             with Film(truth) as true:
@@ -32,5 +33,5 @@ def compare(first: str, second: str, truth: str | None = None) -> Page:
                     raise SourceError(f"{truth}: does not show every moment that the other films do")
                 truths = [stills[place] for place in places]
             facts.append(("truth", truth))
-    measured = measure([(pair.before, pair.after) for pair in moments.compared], truths)
+    measured = measure([(pair.before, pair.after) for pair in moments.compared], truths, smaller)
     return Page(f"{first} and {second}", ("first", "second"), tuple(facts), moments, tuple(measured))

@@ -14,7 +14,7 @@ from restore.pipeline.journal import Journal
 from restore.pipeline.plan import Edits, Plan, read_json
 from restore.report.film import Film
 from restore.report.measures import measure
-from restore.report.moments import Moments, choose
+from restore.report.moments import Moments, choose, shown_size
 from restore.report.page import Page, Step, write_page, write_poster
 from restore.report.sound import TrackReport, sound_report
 from restore.times import format_duration, format_time
@@ -66,7 +66,7 @@ def job_page(folder: Path, steps: Sequence[Step]) -> Page:
     troubles = [_damage(found) for found in manifest.get("damaged", [])]
     made = manifest.get("finished") or {}
     tracks: list[TrackReport] = []
-    moments, facts = Moments((), ()), list[tuple[str, str]]()
+    moments, facts, smaller = Moments((), ()), list[tuple[str, str]](), None
     try:
         if made.get("sound"):
             tracks = sound_report(folder)
@@ -78,9 +78,10 @@ def job_page(folder: Path, steps: Sequence[Step]) -> Page:
                 facts = film_facts(before, after)
                 begins = Fraction(made.get("begins", 0)).limit_denominator(1_000_000)
                 moments = choose(before, after, job_shots(folder, begins, after), begins)
+            smaller = shown_size(before)
     except RestoreError as error:
         troubles.append(f"nothing to see or hear: {error}" if made.get("sound") else f"no stills: {error}")
-    measured = measure([(pair.before, pair.after) for pair in moments.compared])
+    measured = measure([(pair.before, pair.after) for pair in moments.compared], size=smaller)
     return Page(
         Path(output).name, ("source", "restored"),
         (*facts, *(fact for track in tracks for fact in track.facts()), *_job_facts(folder, manifest)), moments,

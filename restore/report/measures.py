@@ -79,11 +79,18 @@ class Measured:
     meaning: str
 
 
-def measure(looks: Sequence[tuple[Rgb, Rgb]], truths: Sequence[Rgb] = ()) -> list[Measured]:
-    """Means over pairs of pictures (before, after) of one size; with a truth for each, likeness to it too."""
+def measure(
+    looks: Sequence[tuple[Rgb, Rgb]], truths: Sequence[Rgb] = (), size: tuple[int, int] | None = None
+) -> list[Measured]:
+    """Means over pairs of pictures (before, after) of one size; with a truth for each, likeness to it too.
+
+    Noise and sharpness are read at `size` (width, height), that of the smaller film: enlarging blurs what it shows.
+    """
     if not looks:
         return []
     lumas = [(luma(before), luma(after)) for before, after in looks]
+    if size is not None and size < looks[0][0].shape[1::-1]:
+        lumas = [(_reduced(before, size), _reduced(after, size)) for before, after in lumas]
 
     def row(name: str, function: Callable[[Luma], float], unit: str, meaning: str) -> Measured:
         before, after = (float(np.mean([function(pair[side]) for pair in lumas])) for side in (0, 1))
@@ -98,10 +105,15 @@ def measure(looks: Sequence[tuple[Rgb, Rgb]], truths: Sequence[Rgb] = ()) -> lis
         equal = [
             [min(_EQUAL, psnr(pair[side], true)) for pair, true in zip(looks, truths, strict=True)] for side in (0, 1)
         ]
-        alike = [[ssim(pair[side], luma(true)) for pair, true in zip(lumas, truths, strict=True)] for side in (0, 1)]
+        alike = [[ssim(luma(pair[side]), luma(true)) for pair, true in zip(looks, truths, strict=True)]
+                 for side in (0, 1)]  # fmt: skip
         rows.append(Measured("PSNR", _mean(equal[0]), _mean(equal[1]), "dB", "against the truth"))
         rows.append(Measured("SSIM", _mean(alike[0]), _mean(alike[1]), "", "of luma, against the truth"))
     return rows
+
+
+def _reduced(picture: Luma, size: tuple[int, int]) -> Luma:
+    return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.float32)
 
 
 def _mean(values: Sequence[float]) -> float:
