@@ -200,12 +200,7 @@ def export_keyframes(
 
 
 def _listed(shot: Shot, index: FrameIndex) -> ListedShot:
-    origin = int(index.pts[0])
-    end = int(index.pts[shot.end]) if shot.end < len(index) else index.end_pts
-    base = index.time_base
-    return ListedShot(
-        shot.number, shot.start, shot.end, (int(index.pts[shot.start]) - origin) * base, (end - origin) * base
-    )
+    return ListedShot(shot.number, shot.start, shot.end, *index.span(shot.start, shot.end))
 
 
 def apply(

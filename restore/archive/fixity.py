@@ -18,14 +18,18 @@ from typing import Literal
 from restore import __version__
 from restore.errors import OutputExistsError, SourceNotFoundError
 from restore.media.framemd5 import write_framemd5
+from restore.pipeline.plan import write_text
 
 SHA256, FRAMEMD5 = ".sha256", ".framemd5"
 
 
-def write_sidecars(film: Path, *, frames: bool = True) -> list[Path]:
-    """Write ``FILM.sha256`` and, with `frames`, ``FILM.framemd5``; returns their paths. Raises OSError, SourceError."""
+def write_sidecars(film: Path, *, frames: bool = True, digest: str = "") -> list[Path]:
+    """Write ``FILM.sha256`` and, with `frames`, ``FILM.framemd5``; returns their paths. Raises OSError, SourceError.
+
+    `digest` is the film's SHA-256 where it is known already.
+    """
     made = [_with(film, SHA256)]
-    _write(made[0], _line(_sha256(film), film.name))
+    write_text(made[0], _line(digest or _sha256(film), film.name), errors="surrogateescape")
     if frames:
         made.append(_with(film, FRAMEMD5))
         write_framemd5(film, made[1])
@@ -45,15 +49,6 @@ def _line(digest: str, name: str) -> str:
     """A line as sha256sum writes it: one that escapes anything in the name begins with a backslash."""
     escaped = name.replace("\\", "\\\\").replace("\n", "\\n").replace("\r", "\\r")
     return f"{'' if escaped == name else chr(92)}{digest}  {escaped}\n"
-
-
-def _write(path: Path, text: str) -> None:
-    part = path.with_name(path.name + ".part")
-    with part.open("w", encoding="utf-8", errors="surrogateescape", newline="\n") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(part, path)
 
 
 Verdict = Literal["same", "changed", "missing", "unreadable"]
@@ -161,15 +156,15 @@ def make_bag(folder: Path, bag: Path) -> Path:
         payload.append(f"{_sha256(copy)}  {name.replace('%', '%25').replace(chr(10), '%0A').replace(chr(13), '%0D')}\n")
         size, count = size + copy.stat().st_size, count + 1
     part.mkdir(parents=True, exist_ok=True)
-    _write(part / "manifest-sha256.txt", "".join(payload))
-    _write(part / "bagit.txt", "BagIt-Version: 1.0\nTag-File-Character-Encoding: UTF-8\n")
-    _write(
+    write_text(part / "manifest-sha256.txt", "".join(payload), errors="surrogateescape")
+    write_text(part / "bagit.txt", "BagIt-Version: 1.0\nTag-File-Character-Encoding: UTF-8\n")
+    write_text(
         part / "bag-info.txt",
         f"Bag-Software-Agent: restore {__version__}\nBagging-Date: {datetime.now(UTC).date()}\n"
         f"Payload-Oxum: {size}.{count}\n",
     )
     tags = ("bag-info.txt", "bagit.txt", "manifest-sha256.txt")
-    _write(part / "tagmanifest-sha256.txt", "".join(f"{_sha256(part / tag)}  {tag}\n" for tag in tags))
+    write_text(part / "tagmanifest-sha256.txt", "".join(f"{_sha256(part / tag)}  {tag}\n" for tag in tags))
     os.replace(part, bag)
     return bag
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 from restore.errors import PlanError
+from restore.pipeline.plan import write_text
 
 
 @dataclass(frozen=True)
@@ -138,12 +139,7 @@ class Ledger:
         return len(lines)
 
     def _compact(self) -> None:
-        part = self.path.with_name(self.path.name + ".part")
-        with part.open("w", encoding="utf-8") as file:
-            file.writelines(outcome.line() for outcome in self.outcomes.values())
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(self.path)
+        write_text(self.path, "".join(outcome.line() for outcome in self.outcomes.values()))
 
     def add(self, outcome: Outcome) -> None:
         """Remember an outcome, on the disk before this returns."""

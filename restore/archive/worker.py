@@ -109,14 +109,14 @@ def _restore(task: Task, facts: FileFacts, pipe: Connection, stop: threading.Eve
     if task.report:
         with contextlib.suppress(RestoreError, OSError):  # the film is made; a report can be written later
             pages.report(result.folder)
-    if task.fixity and task.output.is_file():
-        from restore.archive.fixity import write_sidecars
-
-        write_sidecars(task.output)
     made = None
     if task.output.is_file():
         made = FileFacts.of(str(task.output))
         made = replace(made, sha256=made.hashed(str(task.output)).sha256)
+    if task.fixity and made is not None:
+        from restore.archive.fixity import write_sidecars
+
+        write_sidecars(task.output, digest=made.sha256)
     return {
         "facts": facts, "made": made, "frames": result.frames, "damaged": len(result.damaged),
         "seconds": time.monotonic() - begun,

@@ -64,6 +64,12 @@ class FrameIndex:
         """Where the last frame stops being shown."""
         return int(self.pts[-1]) + (self.last_duration or self.step)
 
+    def span(self, start: int, end: int) -> tuple[Fraction, Fraction]:
+        """When frames [start, end) begin and end, in seconds from the first frame."""
+        origin = int(self.pts[0])
+        stop = int(self.pts[end]) if end < len(self.pts) else self.end_pts
+        return (int(self.pts[start]) - origin) * self.time_base, (stop - origin) * self.time_base
+
     def duration_of(self, frame: int) -> int:
         """Ticks for which a frame is shown."""
         if frame + 1 < len(self.pts):

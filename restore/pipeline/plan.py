@@ -23,15 +23,19 @@ from restore.pipeline.index import FrameIndex
 from restore.times import parse_time
 
 
-def write_json(path: Path, value: Any) -> None:
-    """Write a small file whole or not at all."""
+def write_text(path: Path, text: str, errors: str = "strict") -> None:
+    """Write a small file whole or not at all, in UTF-8, lines as they are; `errors` as `open` takes it."""
     part = path.with_name(path.name + ".part")
-    with part.open("w", encoding="utf-8") as file:
-        json.dump(value, file, indent=1, ensure_ascii=False)
-        file.write("\n")
+    with part.open("w", encoding="utf-8", errors=errors, newline="\n") as file:
+        file.write(text)
         file.flush()
         os.fsync(file.fileno())
     os.replace(part, path)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a small file whole or not at all."""
+    write_text(path, json.dumps(value, indent=1, ensure_ascii=False) + "\n")
 
 
 def read_json(path: Path) -> Any:

@@ -12,7 +12,8 @@ from html import escape
 from pathlib import Path
 from urllib.parse import quote
 
-from restore.report.page import document, write_html
+from restore.pipeline.plan import write_text
+from restore.report.page import document
 
 _POSTERS = 400
 """Reels whose poster is on the page; with more of them it would grow too large to open."""
@@ -45,8 +46,8 @@ def write_index(folder: Path, rows: Sequence[Row]) -> Path:
     writer = csv.writer(table)
     writer.writerow(_COLUMNS)
     writer.writerows(_safe(astuple(row)[: len(_COLUMNS)]) for row in rows)
-    write_html(folder / "report.csv", table.getvalue())
-    write_html(folder / "report.html", index_html(folder, rows))
+    write_text(folder / "report.csv", table.getvalue(), errors="replace")
+    write_text(folder / "report.html", index_html(folder, rows), errors="replace")
     return folder / "report.html"
 
 

@@ -136,12 +136,8 @@ def job_shots(folder: Path, begins: Fraction, after: Film) -> list[tuple[Fractio
         return [(Fraction(0), end)]
     index = FrameIndex.load(plan.frames_path)
     shots = plan.shots(plan.cuts(), index, Edits.load(plan.edits_path))
-    origin = int(index.pts[0])
-    stops = [int(index.pts[shot.end]) if shot.end < len(index) else index.end_pts for shot in shots]
-    spans = [
-        ((int(index.pts[shot.start]) - origin) * index.time_base - begins, (stop - origin) * index.time_base - begins)
-        for shot, stop in zip(shots, stops, strict=True)
-    ]
+    whole = [index.span(shot.start, shot.end) for shot in shots]
+    spans = [(start - begins, stop - begins) for start, stop in whole]
     return [(max(Fraction(0), start), min(end, stop)) for start, stop in spans if stop > 0 and start <= end]
 
 

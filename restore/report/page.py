@@ -14,6 +14,7 @@ from pathlib import Path
 import cv2
 
 from restore import __version__
+from restore.pipeline.plan import write_text
 from restore.report.film import Rgb
 from restore.report.measures import Measured
 from restore.report.moments import Moments, Pair, Strip
@@ -54,17 +55,7 @@ class Page:
 
 def write_page(page: Page, path: Path) -> None:
     """Write a report, whole or not at all. Raises OSError."""
-    write_html(path, html(page))
-
-
-def write_html(path: Path, text: str) -> None:
-    """Write a page, whole or not at all. Raises OSError."""
-    part = path.with_name(path.name + ".part")
-    with part.open("w", encoding="utf-8", errors="replace") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(part, path)
+    write_text(path, html(page), errors="replace")
 
 
 def document(title: str, body: str) -> str:

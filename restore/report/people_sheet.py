@@ -14,8 +14,9 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from restore.pipeline.plan import write_text
 from restore.report.film import Rgb
-from restore.report.page import clock, document, jpeg, write_html
+from restore.report.page import clock, document, jpeg
 
 SIDE = 176
 """Pixels of a portrait's side."""
@@ -100,7 +101,7 @@ def write_sheet(rows: Sequence[Row], title: str, note: str, picture: Path, page:
     part = picture.with_name(picture.name + ".part")
     part.write_bytes(_png(rows, title, note))
     os.replace(part, picture)
-    write_html(page, _html(rows, title, note))
+    write_text(page, _html(rows, title, note), errors="replace")
 
 
 def _png(rows: Sequence[Row], title: str, note: str) -> bytes:

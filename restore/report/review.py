@@ -74,7 +74,6 @@ class Review:
     def _shots(self) -> list[ReviewedShot]:
         index, plan = self._index, self._plan
         shots = plan.shots(plan.cuts(), index, Edits.load(plan.edits_path))
-        origin = int(index.pts[0])
         begins = Fraction((self.manifest.get("finished") or {}).get("begins", 0)).limit_denominator(1_000_000)
         found = []
         options = InputOptions.model_validate(self.manifest["recipe"]["input"])
@@ -82,9 +81,7 @@ class Review:
             size = shown_size(after, _WIDE)
             last = after.time(len(after) - 1)
             for shot in shots:
-                stop = int(index.pts[shot.end]) if shot.end < len(index) else index.end_pts
-                start = (int(index.pts[shot.start]) - origin) * index.time_base
-                end = (stop - origin) * index.time_base
+                start, end = index.span(shot.start, shot.end)
                 middle = (start + end) / 2
                 shown = 0 <= middle - begins <= last
                 right = dict(after.stills([after.at(middle - begins)], size)) if shown else {}
