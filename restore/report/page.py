@@ -20,6 +20,10 @@ from restore.report.measures import Measured
 from restore.report.moments import Moments, Pair, Repairs, Strip
 from restore.times import format_time
 
+_LARGEST = 4_800_000
+"""Characters of a page that still opens at once, and can be sent by mail."""
+_QUALITIES = (85, 75, 60, 40)
+"""Of its JPEGs, from the best."""
 _POSTER = 160
 _MARK = (255, 40, 40)
 
@@ -76,13 +80,22 @@ def document(title: str, body: str) -> str:
 
 
 def html(page: Page) -> str:
-    """The report as text."""
+    """The report as text; the more there is to see, the harder its pictures are compressed."""
+    made = ""
+    for quality in _QUALITIES:
+        made = _html(page, quality)
+        if len(made) <= _LARGEST:
+            break
+    return made
+
+
+def _html(page: Page, quality: int) -> str:
     parts = [
         f"<header><h1>{escape(page.title)}</h1></header>",
         _troubles(page.troubles),
         _facts(page.facts),
-        _pairs(page.moments.pairs, page.names),
-        _repairs(page.repairs),
+        _pairs(page.moments.pairs, page.names, quality),
+        _repairs(page.repairs, quality),
         _strips(page.moments.strips),
         _measures(page.measured, page.names),
         _steps(page.steps),
@@ -121,21 +134,21 @@ def write_poster(picture: Rgb, path: Path) -> None:
         file.write(data.tobytes())
 
 
-def _pairs(pairs: Sequence[Pair], names: tuple[str, str]) -> str:
+def _pairs(pairs: Sequence[Pair], names: tuple[str, str], quality: int) -> str:
     body = ""
     for pair in pairs:
         said = f"{clock(pair.time)}: {pair.kind}, {pair.change:.1f} of 255 on average"
-        body += _slider(pair.before, pair.after, names, said)
+        body += _slider(pair.before, pair.after, names, said, quality)
     return _section("Before and after", f'<div class="pairs">{body}</div>' if body else "", "pairs")
 
 
-def _slider(before: Rgb, after: Rgb, names: tuple[str, str], said: str) -> str:
+def _slider(before: Rgb, after: Rgb, names: tuple[str, str], said: str, quality: int) -> str:
     """Two pictures over each other, and a slider between them."""
     height, width = after.shape[:2]
     return (
         f'<figure class="pair" style="--at:50%"><div class="both" style="aspect-ratio:{width}/{height}">'
-        f'<img class="after" alt="{escape(names[1])}" src="{jpeg(after)}">'
-        f'<img class="before" alt="{escape(names[0])}" src="{jpeg(before)}">'
+        f'<img class="after" alt="{escape(names[1])}" src="{jpeg(after, quality)}">'
+        f'<img class="before" alt="{escape(names[0])}" src="{jpeg(before, quality)}">'
         f'<span class="name left">{escape(names[0])}</span><span class="name right">{escape(names[1])}</span>'
         f'<div class="line"></div><input type="range" min="0" max="100" value="50" step="0.1" '
         f'aria-label="{escape(names[0])} to {escape(names[1])}"></div>'
@@ -143,7 +156,7 @@ def _slider(before: Rgb, after: Rgb, names: tuple[str, str], said: str) -> str:
     )
 
 
-def _repairs(repairs: Sequence[Repairs]) -> str:
+def _repairs(repairs: Sequence[Repairs], quality: int) -> str:
     """For each stage, the frames of which most was repaired: marked, and repaired."""
     body = ""
     for found in repairs:
@@ -153,7 +166,7 @@ def _repairs(repairs: Sequence[Repairs]) -> str:
         )
         sliders = "".join(
             _slider(_marked(worst.before, worst.mask), worst.after, ("found", "repaired"),
-                    f"{clock(Fraction(worst.seconds))}: {100 * float(worst.mask.mean()):.2g} % of the picture")
+                    f"{clock(Fraction(worst.seconds))}: {100 * float(worst.mask.mean()):.2g} % of the picture", quality)
             for worst in found.worst
         )  # fmt: skip
         body += f'<div class="pairs">{sliders}</div>' if sliders else ""
