@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import multiprocessing
 from pathlib import Path
 
 import numpy as np
@@ -63,12 +63,6 @@ def test_shots_are_analysed_by_workers_too(tmp_path: Path) -> None:
     assert inline.output.read_bytes() == local.output.read_bytes()
 
 
-def children() -> list[int]:
-    tasks = Path(f"/proc/{os.getpid()}/task")
-    found = [int(pid) for task in tasks.iterdir() for pid in (task / "children").read_text().split()]
-    return [pid for pid in found if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
-
-
 def fatal(monkeypatch: pytest.MonkeyPatch, folder: Path, times: int) -> Recipe:
     """A recipe whose stage kills its process, so many times, in the middle of the film."""
     from restore import stages
@@ -102,7 +96,7 @@ def test_cancelling_ends_the_workers(tmp_path: Path, source: Path) -> None:
             source, tmp_path / "out.mkv", recipe("ffv1"), engine=LocalEngine(2),
             on_progress=lambda progress: seen.append(progress.phase), cancel=lambda: "render" in seen,
         )  # fmt: skip
-    assert not children()
+    assert not multiprocessing.active_children()
 
 
 def test_no_workers_is_an_error() -> None:
