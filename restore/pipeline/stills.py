@@ -129,11 +129,11 @@ class StillKeeper:
         share = float(mask.float().mean())
         if share > shares.max():
             size = shown_size(before.format)
-            stills = (_looked_at(self._converter, picture, size) for picture in (before, after))
+            left, right = (_looked_at(self._converter, picture, size) for picture in (before, after))
             where = mask.flatten(0, -3).any(0).cpu().numpy().astype(np.float32)
             # The smallest speck stays to be seen.
             small = np.asarray(cv2.resize(where, size, interpolation=cv2.INTER_AREA) > 0, bool)
-            self._worst[stage] = (number, *stills, small)
+            self._worst[stage] = (number, left, right, small)
         shares[number - self._span.start] = share
 
     def save(self, path: Path, shown: Callable[[int], float]) -> None:

@@ -71,6 +71,11 @@ class Film:
         step = (self.pts[-1] - self.pts[0]) / max(1, len(self.pts) - 1)
         return max(0, int(np.searchsorted(self.pts, float(ticks) + step / 2)) - 1)
 
+    @property
+    def size(self) -> tuple[int, int]:
+        """(width, height) as it is to be looked at, in square pixels."""
+        return round(self.format.width * float(self.format.sample_aspect)), self.format.height
+
     def stills(self, numbers: Sequence[int], size: tuple[int, int]) -> Iterator[tuple[int, Rgb]]:
         """Frames in rising order, as 8-bit RGB of `size` (width, height); one that does not decode is left out."""
         for number in sorted(set(numbers)):

@@ -5,14 +5,12 @@ from __future__ import annotations
 import multiprocessing
 from pathlib import Path
 
-import numpy as np
 import pytest
-from films import FilmSpec, write_film
+from films import FilmSpec, reel_of_shots, write_film
 
 import restore
 from restore.engines.local import LocalEngine
 from restore.errors import CancelledError, EngineError, OptionError
-from restore.frames import Planes
 from restore.media.options import OutputOptions
 from restore.recipe import Recipe
 
@@ -38,18 +36,6 @@ def test_two_workers_give_the_inline_bytes(tmp_path: Path, source: Path) -> None
     engine = LocalEngine(2)
     assert run(source, tmp_path / "local.mkv", engine, "x264") == inline
     assert not engine.retried
-
-
-def reel_of_shots(path: Path) -> Path:
-    """Three shots of flickering texture."""
-
-    def planes(number: int) -> Planes:
-        texture = np.random.default_rng(number // 30).integers(40, 200, (48, 64))
-        flicker = 1 + 0.1 * np.sin(number * 2.1)
-        grey = np.full((24, 32), 128, np.uint8)
-        return np.clip(texture * flicker, 16, 235).astype(np.uint8), grey, grey
-
-    return write_film(path, FilmSpec(codec="ffv1", frames=90, pictures=planes))
 
 
 def test_shots_are_analysed_by_workers_too(tmp_path: Path) -> None:
