@@ -258,18 +258,24 @@ def check_space(setup: Setup, frames: int, rendered: int) -> None:
     """Refuse to start what the disk cannot hold: segments and the joined film. Raises DiskFullError."""
     each = bytes_of_frame(setup.output)
     film = frames * each
-    needs: dict[int, tuple[Path, float]] = {}
     wanted = [(setup.request.output.parent, film)]
     if setup.film is not None:
-        wanted.append((_existing(setup.folder), (frames - rendered) * each))
-    for path, size in wanted:
-        disk = path.stat().st_dev
-        needs[disk] = (path, needs.get(disk, (path, 0.0))[1] + size)
-    for path, size in needs.values():
-        free = shutil.disk_usage(path).free
+        wanted.append((setup.folder, (frames - rendered) * each))
+    need_space(wanted)
+
+
+def need_space(wanted: Sequence[tuple[Path, float]]) -> None:
+    """Refuse what does not fit: for each folder (existing or not) the bytes it will take. Raises DiskFullError."""
+    needs: dict[int, tuple[Path, float]] = {}
+    for folder, size in wanted:
+        place = _existing(folder)
+        disk = place.stat().st_dev
+        needs[disk] = (place, needs.get(disk, (place, 0.0))[1] + size)
+    for place, size in needs.values():
+        free = shutil.disk_usage(place).free
         if free < size:
             raise DiskFullError(
-                f"{path}: about {size / 1e9:.1f} GB are needed and {free / 1e9:.1f} GB are free; make room, or use "
+                f"{place}: about {size / 1e9:.1f} GB are needed and {free / 1e9:.1f} GB are free; make room, or use "
                 "--work-dir on another disk"
             )
 
