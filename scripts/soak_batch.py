@@ -28,7 +28,7 @@ import av
 import numpy as np
 
 RECIPE = '[output]\nthreads = 1\n\n[[stage]]\nname = "deflicker"\n'
-NAMES = ["reel one.mkv", "o'clock \"7\".mkv", "新年\n第二行.mkv", "-x.mkv", "%d.mkv", "[1].mkv", "é.mkv", "a&b;c.mkv"]
+NAMES = ["reel one.mkv", 'o\'clock "7".mkv', "新年\n第二行.mkv", "-x.mkv", "%d.mkv", "[1].mkv", "é.mkv", "a&b;c.mkv"]
 
 
 def make_clip(path: Path, frames: int, seed: int) -> None:
@@ -132,7 +132,7 @@ class Soak:
             done = journals(self.folder / out)
             assert set(done) == set(keys), "jobs differ"
             assert all(len(set(done[job])) == len(done[job]) == len(keys[job]) for job in keys), "rendered twice"
-            left = [path for path in (self.folder / out).rglob("*.part")]
+            left = list((self.folder / out).rglob("*.part"))
             assert not left, f"left behind: {left}"
             number += 1
         print(f"killed {self.killed} times ({', '.join(self.moments)}), over before {self.outlived} times: same bytes, "

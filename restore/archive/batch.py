@@ -23,8 +23,17 @@ from filelock import FileLock, Timeout
 
 from restore.archive.ledger import FileFacts, Ledger, Outcome
 from restore.archive.reels import Reel
-from restore.archive.worker import DONE, FAILED, NO_ROOM, PROGRESS, STOP, STOPPED, Task, serve
-from restore.errors import CancelledError, DiskFullError, JobBusyError, OptionError, OutputError, PlanError
+from restore.archive.worker import DONE, FAILED, NO_CLUSTER, NO_ROOM, PROGRESS, STOP, STOPPED, Task, serve
+from restore.engines.choice import EngineChoice
+from restore.errors import (
+    CancelledError,
+    ClusterError,
+    DiskFullError,
+    JobBusyError,
+    OptionError,
+    OutputError,
+    PlanError,
+)
 from restore.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -44,6 +53,8 @@ class BatchOptions:
     device: str = "auto"
     devices: tuple[str, ...] = ()
     """Devices of the child processes in turn; `device` for all if empty."""
+    engine: EngineChoice = EngineChoice()
+    """Who renders the segments of each reel."""
     precision: str = "auto"
     work_dir: Path | None = None
     """Job folders go below it, the tree mirrored; beside the outputs if None."""
@@ -153,12 +164,14 @@ class Batch:
         self._died_once: set[str] = set()
         self._again: deque[tuple[Reel, Recipe]] = deque()
         self._begun = 0
+        self._engine: EngineChoice | None = None
         self._ends = time.monotonic() + options.max_hours * 3600 if options.max_hours is not None else None
 
     def run(self, reels: Sequence[Reel], out: Path) -> Summary:
         """Do what is left to do of these reels. May be called again with further ones.
 
-        Raises CancelledError, and OptionError for recipes that cannot be, before any reel is begun.
+        Raises CancelledError, OptionError for recipes that cannot be, before any reel is begun, DiskFullError, and
+        ClusterError where the engine's machines cannot be reached.
         """
         recipes = [self.recipe_of(reel) for reel in reels]
         waiting = deque(zip(reels, recipes, strict=True))
@@ -251,7 +264,11 @@ class Batch:
         taken = [child.device for child in self._children]
         device = min(devices, key=taken.count)
         threads = max(1, (os.cpu_count() or 1) // self.options.jobs)
-        process = context.Process(target=serve, args=(theirs, threads), name="restore-batch", daemon=False)
+        if self._engine is None:  # one cluster for all, reached once there is work
+            self._engine = self.options.engine.reached()
+        process = context.Process(
+            target=serve, args=(theirs, threads, self._engine), name="restore-batch", daemon=False
+        )
         process.start()
         theirs.close()
         child = _Child(process, ours, device)
@@ -284,6 +301,8 @@ class Batch:
             self._write(reel, child.key, "failed", kind=name, error=error, facts=facts)
         elif kind == NO_ROOM:
             raise DiskFullError(content)
+        elif kind == NO_CLUSTER:
+            raise ClusterError(content)
         elif kind != STOPPED:
             raise PlanError(f"{reel.source}: the child process said {kind!r}, which means nothing")
 

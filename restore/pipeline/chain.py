@@ -103,6 +103,8 @@ class Chain:
         """Where the time of the computing threads went: waiting to read and to write, converting, each stage."""
         self.repaired: dict[str, list[float]] = {}
         """For each stage that repairs parts of the picture, by name: the share of each frame so far."""
+        self.on_mask: Callable[[str, int, torch.Tensor], None] | None = None
+        """Told the mask of every frame that such a stage works on: its name, the frame's index, (1, H, W) bool."""
         self._clock = Lock()
 
     def _home(self) -> torch.device:
@@ -318,6 +320,9 @@ class _Step:
         if mask is not None:
             shares = mask.flatten(1).float().mean(1).tolist()
             self.chain.repaired.setdefault(self.stage.name, []).extend(shares)
+            if self.chain.on_mask is not None:
+                for n in range(count):
+                    self.chain.on_mask(self.stage.name, position + n, mask[n])
         return [
             converter.replaced(held[position + n], pixels[n], None if mask is None else mask[n], domain, self.after)
             for n in range(count)

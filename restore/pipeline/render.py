@@ -24,6 +24,7 @@ from restore.pipeline.journal import Entry
 from restore.pipeline.picture import Picture
 from restore.pipeline.prefetch import Drain
 from restore.pipeline.reader import FrameReader
+from restore.pipeline.repairs import Repairs
 from restore.pipeline.segments import Segment
 from restore.pipeline.timeline import TimelineSource, split_stages
 
@@ -86,6 +87,11 @@ class Work:
         """Its frames."""
         return range(self.segment.start, self.segment.end)
 
+    @property
+    def repairs(self) -> Path:
+        """Where it is noted what was repaired."""
+        return self.path.parent.parent / "repairs" / f"{self.path.stem}.npz"
+
 
 class _Sink(Protocol):
     def write(self, frame: Frame) -> None: ...
@@ -132,6 +138,11 @@ class SegmentRenderer:
             with closing(self.chain.render(self._reader.read, shot, core, values)) as frames:
                 yield from frames
 
+    def _seconds(self, frame: int) -> float:
+        """When a frame is shown, from the film's first."""
+        index = self.task.index
+        return float((int(index.pts[frame]) - int(index.pts[0])) * index.time_base)
+
     def render(
         self, work: Work, on_frame: Callable[[], None] | None = None, watch: Callable[[Frame], None] | None = None
     ) -> Entry:
@@ -141,6 +152,8 @@ class SegmentRenderer:
         """
         started = time.perf_counter()
         segment = work.segment
+        repairs = Repairs(work.span)
+        self.chain.on_mask = repairs.see
         with disk_errors(work.path.parent), self._sink(work) as sink:
             with Drain(sink.write, depth=4) as drain, closing(self.frames(work)) as frames:
                 for frame in frames:
@@ -154,6 +167,7 @@ class SegmentRenderer:
                 begun = time.perf_counter()
             size, reorder = sink.finish()
             self.chain.spent("write", begun)
+            repairs.save(work.repairs, self._seconds)
         batch = self.chain.batches[0].size if self.chain.batches else 0
         return Entry(work.key, segment.start, segment.end, size, reorder, time.perf_counter() - started, batch)
 

@@ -336,6 +336,9 @@ class Runner:
         for path in job.segments.iterdir():
             if path not in keep and (whole or discard or path.suffix == ".part"):
                 path.unlink()
+        if whole:
+            for path in set((job.folder / "repairs").glob("*")) - {work.repairs for work in works}:
+                path.unlink()
         if self.sound is not None and (whole or discard):
             self.sound.tidy(discard)
         if discard:

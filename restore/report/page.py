@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -14,7 +13,7 @@ from pathlib import Path
 import cv2
 
 from restore import __version__
-from restore.pipeline.plan import write_text
+from restore.files import whole, write_text
 from restore.report.film import Rgb
 from restore.report.measures import Measured
 from restore.report.moments import Moments, Pair, Strip
@@ -114,9 +113,8 @@ def write_poster(picture: Rgb, path: Path) -> None:
     scale = min(1.0, _POSTER / max(picture.shape[:2]))
     small = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
     _, data = cv2.imencode(".jpg", small[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 75])
-    part = path.with_name(path.name + ".part")
-    part.write_bytes(data.tobytes())
-    os.replace(part, path)
+    with whole(path) as file:
+        file.write(data.tobytes())
 
 
 def _pairs(pairs: Sequence[Pair], names: tuple[str, str]) -> str:

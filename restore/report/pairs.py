@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from fractions import Fraction
 from pathlib import Path
 from typing import Self
@@ -13,6 +12,7 @@ import numpy.typing as npt
 import torch
 from PIL import Image, ImageDraw, ImageFont
 
+from restore.files import whole
 from restore.frames import Frame, VideoFormat
 from restore.media.clip import ClipWriter
 from restore.pipeline.picture import Converter
@@ -94,9 +94,5 @@ class Pairs:
             self._clip.__exit__(kind, *rest)
         if kind is None and self._rows:
             sheet = Image.fromarray(np.concatenate([pair for _, pair in self._rows]))
-            part = self._sheet.with_name(self._sheet.name + ".part")
-            with part.open("wb") as file:
+            with whole(self._sheet) as file:
                 sheet.save(file, "PNG")
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(part, self._sheet)

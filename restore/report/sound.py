@@ -6,7 +6,6 @@ Matplotlib is imported when something is plotted.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from restore.errors import PlanError, SourceError
+from restore.files import whole
 from restore.frames import AudioFormat
 from restore.media.sound import Block, SoundReader, SoundTrack, probe_sound
 from restore.media.sound_codecs import excerpt
@@ -258,7 +258,6 @@ def _smoothed(spectrum: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
 
 def _save(figure: Figure, path: Path) -> None:
     """Write a picture whole or not at all."""
-    part = path.with_name(path.name + ".part")
     facts: dict[str, Any] = {"Software": None}  # the same plot is the same file
-    figure.savefig(part, format="png", dpi=110, metadata=facts)
-    os.replace(part, path)
+    with whole(path) as file:
+        figure.savefig(file, format="png", dpi=110, metadata=facts)
