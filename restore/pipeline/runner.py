@@ -110,7 +110,7 @@ class Runner:
         unchanged = not rendered and self._is_current(job, works)
         if not unchanged:
             self._finish(job, journal, index, works, first, stop)
-        notes = (*(self.setup.film.notes if self.setup.film else ()), *film.notes)
+        notes = (*self.setup.notes, *film.notes)
         damaged = film.damaged
         if self.sound is not None:
             notes, damaged = (*notes, *self.sound.notes), (*damaged, *self.sound.holes)
