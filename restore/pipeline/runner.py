@@ -26,7 +26,7 @@ from restore.pipeline.contract import Timeline
 from restore.pipeline.index import DamagedRange, FrameIndex
 from restore.pipeline.job import Job, disk_errors
 from restore.pipeline.journal import Journal
-from restore.pipeline.label import label
+from restore.pipeline.label import consents, label
 from restore.pipeline.listing import list_frames
 from restore.pipeline.plan import Edits
 from restore.pipeline.progress import Meter, OnProgress
@@ -132,6 +132,7 @@ class Runner:
             source={"path": str(Path(request.source).absolute()), "identity": setup.identity},
             output=str(request.output.absolute()),
             recipe=request.recipe,
+            consent=consents([*request.stages, *request.sound]),
             encoder_threads=setup.film.threads if setup.film else None,
             device={"type": setup.device.torch_device.type, "precision": setup.device.precision},
         )

@@ -70,7 +70,9 @@ def _import_by_tensors(
         note = ""
         model_id = _own_name(name or path.stem, digest)
     scale: int | None = None
-    if layout_of(state) is not None:
+    if known is not None and spec.kind not in ("upscale", "companion", "colorize"):
+        architecture, tensors = spec.architecture, tensor_sha256(state)
+    elif layout_of(state) is not None:
         architecture, tensors = build(state, path)[1] + ", colorizes", tensor_sha256(state)
     else:
         network = describe(path)

@@ -77,5 +77,3 @@ class KnownImpostor:
     """The model it is taken for."""
     truth: str
     """What it is, and what goes wrong with it."""
-    genuine_tensor_sha256: str
-    """The tensors of the model it pretends to be, so that the right file is named as such."""

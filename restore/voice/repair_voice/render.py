@@ -29,13 +29,14 @@ class RepairVoice(AudioStage[RepairVoiceOptions]):
 
     def check(self, format: AudioFormat) -> None:
         """A person's voice is altered: somebody must have said that this is right."""
-        self._claim()
+        self.consent()
 
     def effective(self) -> dict[str, Any]:
         """The options, and what was checked of the consent."""
-        return {**self.options.effective(), "claim": self._claim()}
+        return {**self.options.effective(), "claim": self.consent()}
 
-    def _claim(self) -> dict[str, Any]:
+    def consent(self) -> dict[str, Any]:
+        """The claim of the options, checked."""
         options = self.options
         record = None if options.consent is None else Path(options.consent)
         return checked_claim(Claim(record, options.own_work, options.test_material), "voice")
