@@ -63,6 +63,18 @@ class Detector(Protocol):
         ...
 
 
+_LARGEST, _LEAST = 640, 320
+"""Longer side of the pictures in which faces are looked for: larger ones are reduced, tiny ones enlarged."""
+
+
+def watched_size(width: int, height: int, aspect: float = 1.0) -> tuple[int, int]:
+    """(width, height), in square pixels, at which pictures of this size are looked at; `aspect` is of their pixels."""
+    wide, tall = width * aspect, float(height)
+    longer = max(wide, tall)
+    scale = _LARGEST / longer if longer > _LARGEST else min(2.0, max(1.0, _LEAST / longer))
+    return max(8, round(wide * scale)), max(8, round(tall * scale))
+
+
 def overlap(one: Array, other: Array) -> float:
     """Intersection over union of two boxes."""
     left, top = np.maximum(one[:2], other[:2])
