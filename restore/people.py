@@ -34,7 +34,8 @@ from restore.pipeline.picture import Converter
 from restore.pipeline.plan import Edits, Plan, read_json, write_json
 from restore.pipeline.progress import Meter, OnProgress
 from restore.pipeline.reader import FrameReader
-from restore.report.film import Film, Rgb
+from restore.pipeline.stills import Rgb
+from restore.report.film import Film
 from restore.report.people_sheet import Appearance, Portrait, Row, portrait, write_sheet
 
 StrPath = str | os.PathLike[str]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import multiprocessing
 import os
 import shutil
 import time
@@ -15,7 +14,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from multiprocessing.connection import Connection, wait
-from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -25,6 +23,7 @@ from restore.archive.ledger import FileFacts, Ledger, Outcome
 from restore.archive.reels import Reel
 from restore.archive.worker import DONE, FAILED, NO_CLUSTER, NO_ROOM, PROGRESS, STOP, STOPPED, Task, serve
 from restore.engines.choice import EngineChoice
+from restore.engines.processes import Process, start
 from restore.errors import (
     CancelledError,
     ClusterError,
@@ -116,7 +115,7 @@ class Summary:
 
 @dataclass(slots=True)
 class _Child:
-    process: SpawnProcess
+    process: Process
     pipe: Connection
     device: str
     reel: Reel | None = None
@@ -258,20 +257,14 @@ class Batch:
             child.pipe.send(task)
 
     def _start(self) -> _Child:
-        context = multiprocessing.get_context("spawn")
-        ours, theirs = context.Pipe()
         devices = self.options.devices or (self.options.device,)
         taken = [child.device for child in self._children]
-        device = min(devices, key=taken.count)
         threads = max(1, (os.cpu_count() or 1) // self.options.jobs)
         if self._engine is None:  # one cluster for all, reached once there is work
             self._engine = self.options.engine.reached()
-        process = context.Process(
-            target=serve, args=(theirs, threads, self._engine), name="restore-batch", daemon=False
-        )
-        process.start()
-        theirs.close()
-        child = _Child(process, ours, device)
+        needs = ["restore.api", "restore.pages"]
+        process, pipe = start(serve, threads, self._engine, name="restore-batch", daemon=False, needs=needs)
+        child = _Child(process, pipe, min(devices, key=taken.count))
         self._children.append(child)
         return child
 

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import multiprocessing
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
-from multiprocessing.context import SpawnProcess
 from typing import Any
 
 import torch
 
 from restore.engines.inline import InlineEngine
+from restore.engines.processes import Process, start
 from restore.engines.worker import ENTRY, ERROR, FRAMES, serve
 from restore.engines.workers import Piece, Session, WorkerEngine
 from restore.errors import EngineError, RestoreError
@@ -26,7 +25,7 @@ _POLL = 0.25
 
 @dataclass(slots=True)
 class _Worker:
-    process: SpawnProcess
+    process: Process
     pipe: Connection
     device: torch.device
     piece: Piece | None = None
@@ -94,14 +93,12 @@ class _Session(Session):
             self._stop()
 
     def _start(self, device: torch.device) -> None:
-        context = multiprocessing.get_context("spawn")
-        ours, theirs = context.Pipe()
         task = replace(self.task, device=replace(self.task.device, torch_device=device))
         threads = max(1, (os.cpu_count() or 1) // self._count)
-        process = context.Process(target=serve, args=(theirs, task, threads), name="restore-worker", daemon=True)
-        process.start()
-        theirs.close()
-        worker = _Worker(process, ours, device)
+        process, pipe = start(
+            serve, task, threads, name="restore-worker", daemon=True, needs=["restore.engines.worker"]
+        )
+        worker = _Worker(process, pipe, device)
         self._workers.append(worker)
         self._give(worker)
 

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from restore.report.film import Rgb
+from restore.pipeline.stills import Rgb
 from restore.report.niqe import niqe
 
 Luma = npt.NDArray[np.float32]
