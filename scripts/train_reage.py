@@ -5,8 +5,8 @@
     python scripts/train_reage.py --publish reage-fran
 
 The teacher sees clean portraits; the network sees them turned, moved, toned, grey, soft, grainy and compressed, and
-shall say the same: so it knows wrinkles under grain. A second view of each, moved a little, with other grain, is where the
-network must say the same as in the first: the temporal term.
+shall say the same: so it knows wrinkles under grain. A second view of each, moved a little, with other grain, is where
+the network must say the same as in the first: the temporal term.
 """
 
 from __future__ import annotations
