@@ -58,7 +58,7 @@ class _Up(nn.Module):
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
         self.blur_upsample = nn.Sequential(nn.ConvTranspose2d(inputs, outputs, 2, stride=2), BlurPool(outputs, 1))
-        self.layer = nn.Sequential(*_twice(inputs, outputs))
+        self.layer = nn.Sequential(*_twice(2 * outputs, outputs))
 
     def forward(self, x: Tensor, beside: Tensor) -> Tensor:
         return self.layer(torch.cat((self.blur_upsample(x), beside), 1))
@@ -68,7 +68,7 @@ class ReagingUNet(nn.Module):
     """A face, how old it is and how old it shall be, to the difference.
 
     Args:
-        widths: features at full size, a half, a quarter, an eighth and a sixteenth; each twice the one before.
+        widths: features at full size, a half, a quarter, an eighth and a sixteenth.
     """
 
     def __init__(self, widths: Sequence[int] = PUBLISHED) -> None:

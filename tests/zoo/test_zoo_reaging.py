@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from safetensors.torch import save_file
 
 from restore import zoo
-from restore.cli.main import cli
+from restore.cli.models import models
 from restore.errors import OptionError, WeightsError
 from restore.nets.fran import ReagingUNet
 
@@ -38,7 +38,7 @@ def test_a_checkpoint_is_built(checkpoint: Path) -> None:
 def test_it_is_imported_under_a_name_and_told_for_what_it_is(checkpoint: Path) -> None:
     assert zoo.import_file(checkpoint, name="my-fran").kind == "reage"
     assert zoo.load_reaging_network("my-fran").id == "my-fran"
-    shown = CliRunner().invoke(cli, ["models", "show", "my-fran", "--json"])
+    shown = CliRunner().invoke(models, ["show", "my-fran", "--json"])
     assert json.loads(shown.output)["kind"] == "reage"
 
 
