@@ -26,7 +26,7 @@ ALLOWED = {
     "damage": {"errors", "frames", "nets", "media"},
     "zoo": {"errors", "nets"},
     "analysis": {"errors", "colorimetry", "frames", "nets", "zoo"},
-    "faces": {"errors", "frames", "nets", "zoo", "analysis"},
+    "faces": {"errors", "times", "frames", "nets", "zoo", "analysis"},
     # Knows the stages' contract, never a stage.
     "pipeline": {"errors", "files", "colorimetry", "frames", "times", "media", "provenance", "analysis"},
     "stages": {"errors", "times", "colorimetry", "frames", "media", "pipeline", "faces", "analysis", "zoo", "damage",

@@ -297,7 +297,7 @@ def describe(setup: Setup | SoundSetup) -> dict[str, Any]:
         "device": str(setup.device.torch_device),
         "precision": setup.device.precision,
         "job": str(setup.folder),
-        "notes": list(getattr(setup.output, "notes", ())),
+        "notes": list(setup.notes),
     }
 
 

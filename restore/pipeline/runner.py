@@ -26,7 +26,7 @@ from restore.pipeline.contract import Timeline
 from restore.pipeline.index import DamagedRange, FrameIndex
 from restore.pipeline.job import Job, disk_errors
 from restore.pipeline.journal import Journal
-from restore.pipeline.label import label
+from restore.pipeline.label import consents, label
 from restore.pipeline.listing import list_frames
 from restore.pipeline.plan import Edits
 from restore.pipeline.progress import Meter, OnProgress
@@ -111,7 +111,7 @@ class Runner:
         unchanged = not rendered and self._is_current(job, works)
         if not unchanged:
             self._finish(job, journal, index, works, first, stop)
-        notes = (*(self.setup.film.notes if self.setup.film else ()), *film.notes)
+        notes = (*self.setup.notes, *film.notes)
         damaged = film.damaged
         if self.sound is not None:
             notes, damaged = (*notes, *self.sound.notes), (*damaged, *self.sound.holes)
@@ -133,6 +133,7 @@ class Runner:
             source={"path": str(Path(request.source).absolute()), "identity": setup.identity},
             output=str(request.output.absolute()),
             recipe=request.recipe,
+            consent=consents([*request.stages, *request.sound]),
             encoder_threads=setup.film.threads if setup.film else None,
             device={"type": setup.device.torch_device.type, "precision": setup.device.precision},
         )
