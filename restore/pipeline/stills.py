@@ -32,8 +32,9 @@ THUMB = 144
 """Longest side of those that stand for a shot."""
 STRIP = 5
 """How many of those a shot has."""
-PAIRS = 20
-"""Pairs of a film, evenly over it."""
+_FEWEST, _MOST, _APART = 6, 20, 12
+"""Pairs of a film, and how many frames they are apart at least where there are more than the fewest: keeping one takes
+as long as encoding some frames."""
 _QUALITY, _THUMB_QUALITY = 95, 80
 FOLDER = "stills"
 
@@ -67,6 +68,12 @@ def strip_of(shot: Shot) -> list[int]:
     return [shot.start + len(shot) * (2 * n + 1) // (2 * count) for n in range(count)]
 
 
+def pairs_of(length: int) -> list[int]:
+    """The frames of a film that are kept beside their source, evenly over it."""
+    count = min(length, _MOST, max(_FEWEST, length // _APART))
+    return [length * (2 * n + 1) // (2 * count) for n in range(count)]
+
+
 class StillKeeper:
     """Picks stills of one segment as its frames come by.
 
@@ -86,8 +93,7 @@ class StillKeeper:
         self._span = span
         self._before, self._after = before, after
         self._converter = converter
-        spread = {length * (2 * n + 1) // (2 * PAIRS) for n in range(PAIRS)} if before is not None else set()
-        self._pairs = spread & set(span)
+        self._pairs = set(pairs_of(length)) & set(span) if before is not None else set()
         self._strips = {frame for shot in shots for frame in strip_of(shot)} & set(span)
         self._sources: dict[int, Frame] = {}
         self._stills: dict[str, tuple[int, Rgb, int]] = {}
