@@ -99,14 +99,20 @@ class StillKeeper:
         self._stills: dict[str, tuple[int, Rgb, int]] = {}
         self._shares: dict[str, npt.NDArray[np.float32]] = {}
         self._worst: dict[str, tuple[int, Rgb, Rgb, Mask]] = {}
+        self._brightness = np.full((2, len(span)), np.nan, np.float32)
 
     def source(self, number: int, frame: Frame) -> None:
         """A frame of the source is read; it may come more than once."""
+        if number not in self._span:
+            return
+        if self._before is not None:
+            self._brightness[0, number - self._span.start] = _brightness(frame, self._before)
         if number in self._pairs:
             self._sources[number] = frame
 
     def result(self, number: int, frame: Frame) -> None:
         """A frame is finished."""
+        self._brightness[1, number - self._span.start] = _brightness(frame, self._after)
         size = shown_size(self._after)
         picture = None
         if number in self._pairs and number in self._sources:
@@ -144,7 +150,7 @@ class StillKeeper:
 
     def save(self, path: Path, shown: Callable[[int], float]) -> None:
         """Write all of it; `shown` says when a frame is, in seconds from the film's first. Raises OSError."""
-        arrays: dict[str, npt.NDArray[Any]] = {}
+        arrays: dict[str, npt.NDArray[Any]] = {"brightness.frames": self._brightness}
         for name, (number, picture, quality) in self._stills.items():
             arrays[f"{name}.jpg"] = _jpeg(picture, quality)
             arrays[f"{name}.seconds"] = np.array(shown(number))
@@ -159,6 +165,13 @@ class StillKeeper:
         path.parent.mkdir(exist_ok=True)
         with whole(path) as file:
             np.savez(file, **arrays)  # type: ignore[arg-type]
+
+
+def _brightness(frame: Frame, format: VideoFormat) -> float:
+    """Mean of the first plane (luma, grey or one colour), 0 to 1, over some hundreds of rows and columns."""
+    plane = frame.planes[0]
+    step = max(1, min(plane.shape) // 240)
+    return float(plane[::step, ::step].mean()) / (1.0 if format.pixel.is_float else 2**format.pixel.depth - 1)
 
 
 def _jpeg(picture: Rgb, quality: int) -> npt.NDArray[np.uint8]:
@@ -228,6 +241,12 @@ class Kept:
         """Those that stand for shots, in order of time."""
         for name, stored in self._stored("strip."):
             yield _still(stored, name)
+
+    def brightness(self) -> Iterator[npt.NDArray[np.float32]]:
+        """Segment by segment, the mean brightness of every frame of the source (NaN if not known) and the result,
+        (2, frames)."""
+        for name, stored in self._stored("brightness."):
+            yield stored[f"{name}.frames"]
 
     def repaired(self) -> Iterator[Repaired]:
         """What stages repaired, segment by segment."""

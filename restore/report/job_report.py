@@ -14,7 +14,7 @@ from restore.pipeline.journal import Journal
 from restore.pipeline.plan import Edits, Plan, read_json
 from restore.pipeline.stills import Kept, shown_size
 from restore.report.film import Film
-from restore.report.measures import measure
+from restore.report.measures import Measured, flicker, measure
 from restore.report.moments import Moments, choose, kept_moments, kept_repairs
 from restore.report.page import Page, Step, write_page, write_poster
 from restore.report.sound import TrackReport, sound_report
@@ -78,6 +78,7 @@ def job_page(folder: Path, steps: Sequence[Step]) -> Page:
     except RestoreError as error:
         troubles.append(f"nothing to see or hear: {error}" if made.get("sound") else f"no stills: {error}")
     measured = measure([(pair.before, pair.after) for pair in moments.compared], size=smaller)
+    measured += _flicker(_kept(folder, manifest))
     return Page(
         Path(output).name, ("source", "restored"),
         (*facts, *(fact for track in tracks for fact in track.facts()), *_job_facts(folder, manifest)), moments,
@@ -85,6 +86,14 @@ def job_page(folder: Path, steps: Sequence[Step]) -> Page:
         tuple(sound for track in tracks for sound in track.sounds()), tuple(troubles),
         tuple(kept_repairs(_kept(folder, manifest))),
     )  # fmt: skip
+
+
+def _flicker(kept: Kept) -> list[Measured]:
+    before, after = (flicker([run[side] for run in kept.brightness()]) for side in (0, 1))
+    if before is None or after is None:
+        return []
+    meaning = "frame to frame, of the mean brightness of all frames"
+    return [Measured("flicker", 100 * before, 100 * after, "%", meaning)]
 
 
 def _kept(folder: Path, manifest: dict[str, Any]) -> Kept:
