@@ -356,6 +356,16 @@ def _key(reel: Reel, recipe: Recipe) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+def _column(recipe: Recipe, reel: Reel) -> str:
+    """Which of a reel's overrides is wrong by itself, for a message."""
+    for name, column in reel.columns.items():
+        try:
+            recipe.with_values({name: reel.settings[name]})
+        except OptionError:
+            return f", column {column}"
+    return ""
+
+
 def recipes(base: Recipe | None, load: Callable[[str], Recipe]) -> Callable[[Reel], Recipe]:
     """How a reel's recipe is found: its own, or `base`, with its overrides. `load` reads one by name, once each."""
     loaded: dict[str, Recipe] = {}
@@ -370,6 +380,6 @@ def recipes(base: Recipe | None, load: Callable[[str], Recipe]) -> Callable[[Ree
         try:
             return recipe.with_values(reel.settings) if reel.settings else recipe
         except OptionError as error:
-            raise OptionError(f"{reel.place}: {error}") from None
+            raise OptionError(f"{reel.place}{_column(recipe, reel)}: {error}") from None
 
     return recipe_of

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -166,4 +167,8 @@ def job_shots(folder: Path, begins: Fraction, after: Film) -> list[tuple[Fractio
 
 
 def _plots(folder: Path) -> list[tuple[str, bytes]]:
-    return [(path.stem.replace("-", " "), path.read_bytes()) for path in sorted((folder / PLOTS).glob("*.png"))]
+    # "2-deflicker" is the second stage's, "sound-1-levels" the first track's.
+    return [
+        (re.sub(r"^\d+-", "", path.stem).replace("-", " "), path.read_bytes())
+        for path in sorted((folder / PLOTS).glob("*.png"))
+    ]
