@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
 import shutil
 import time
 from collections import deque
@@ -23,7 +22,7 @@ from restore.archive.ledger import FileFacts, Ledger, Outcome
 from restore.archive.reels import Reel
 from restore.archive.worker import DONE, FAILED, NO_CLUSTER, NO_ROOM, PROGRESS, STOP, STOPPED, Task, serve
 from restore.engines.choice import EngineChoice
-from restore.engines.processes import Process, start
+from restore.engines.processes import Process, cores, start
 from restore.errors import (
     CancelledError,
     ClusterError,
@@ -259,7 +258,7 @@ class Batch:
     def _start(self) -> _Child:
         devices = self.options.devices or (self.options.device,)
         taken = [child.device for child in self._children]
-        threads = max(1, (os.cpu_count() or 1) // self.options.jobs)
+        threads = max(1, cores() // self.options.jobs)
         if self._engine is None:  # one cluster for all, reached once there is work
             self._engine = self.options.engine.reached()
         needs = ["restore.api", "restore.pages"]

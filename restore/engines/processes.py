@@ -18,6 +18,11 @@ Process = multiprocessing.process.BaseProcess
 _TRIES, _PAUSE = 10, 0.5
 
 
+def cores() -> int:
+    """Processors that this process may run on."""
+    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+
+
 def start(
     serve: Callable[..., None], *settings: Any, name: str, daemon: bool, needs: Sequence[str]
 ) -> tuple[Process, Connection]:
