@@ -132,7 +132,7 @@ def timed(words: Sequence[str], cores: set[int]) -> float:
 
 
 def workers(folder: Path, frames: int) -> None:
-    film = make_film(folder / "film.mkv", (160, 120), frames, 24, 120)
+    film = make_film(folder / "film.mkv", (320, 240), frames, 24, 80)
     words = ["upscale", str(film), "", "--scale", "2", "--device", "cpu", "--quiet", "--no-report", "--threads", "1"]
     seconds = {}
     for count in (1, 2):
@@ -173,7 +173,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, help="kept, so that a run stopped goes on; a temporary one if not given")
     parser.add_argument("--reels", type=int, default=5000)
     parser.add_argument("--minutes", type=float, default=9, help="most a scheduling run may take; the film's length")
-    parser.add_argument("--frames", type=int, default=2400)
+    parser.add_argument("--frames", type=int, default=640)
     parser.add_argument("--size", type=int, nargs=2, default=(256, 192))
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:

@@ -15,6 +15,8 @@ from restore.errors import EngineError
 
 Process = multiprocessing.process.BaseProcess
 
+WORKERS_NEED = ("restore.engines.worker",)
+"""What worker processes of `LocalEngine` import."""
 _TRIES, _PAUSE = 10, 0.5
 
 
