@@ -12,8 +12,8 @@ the disk are in it. Memory is that of parent and child. Stopped, the same comman
 `workers`: `restore upscale` of one film with one worker held on one core, and with two workers on two. Analysis,
 joining and starting are in both.
 
-`report`: a film of ten minutes through `deflicker`, `dedust` and a plain resize to 640x480, its report written again
-from what the job folder holds: seconds and bytes.
+`report`: a film of ten minutes through `deflicker` and a plain resize to 640x480, its report written again from what
+the job folder holds: seconds and bytes.
 """
 
 from __future__ import annotations
@@ -150,11 +150,7 @@ def report(folder: Path, minutes: float, size: tuple[int, int]) -> None:
     film, out = folder / "film.mkv", folder / "out.mkv"
     if not film.exists():
         make_film(film, size, round(minutes * 60 * 24), 24, 130, "libx264")
-    stages = [
-        {"name": "deflicker"},
-        {"name": "dedust", "scratches": False},
-        {"name": "upscale", "scale": 2.5, "strength": 0},
-    ]
+    stages = [{"name": "deflicker"}, {"name": "upscale", "scale": 2.5, "strength": 0}]
     recipe = Recipe.from_dict({"output": {"preset": "ultrafast"}, "stage": stages})
     began = time.monotonic()
     result = api.run(film, out, recipe, device="cpu")
