@@ -19,10 +19,11 @@ import numpy.typing as npt
 import torch
 
 from restore.errors import CancelledError, PlanError, SourceError
-from restore.faces.detect import Detector, Picture, choose_detector
+from restore.faces.detect import Detector, Picture, choose_detector, watched_size
 from restore.faces.identify import Embedder, Person, Said, cast, choose_embedder, group
 from restore.faces.quality import SMALL
 from restore.faces.track import EVERY, ShotTracker, Track
+from restore.files import write_text
 from restore.frames import Frame, Shot, VideoFormat
 from restore.media.open import identity, open_source
 from restore.media.options import InputOptions
@@ -33,7 +34,8 @@ from restore.pipeline.picture import Converter
 from restore.pipeline.plan import Edits, Plan, read_json, write_json
 from restore.pipeline.progress import Meter, OnProgress
 from restore.pipeline.reader import FrameReader
-from restore.report.film import Film, Rgb
+from restore.pipeline.stills import Rgb
+from restore.report.film import Film
 from restore.report.people_sheet import Appearance, Portrait, Row, portrait, write_sheet
 
 StrPath = str | os.PathLike[str]
@@ -41,8 +43,6 @@ Array = npt.NDArray[np.float64]
 
 VERSION = 1
 """Of what is found; raised when the same film would give other tracks."""
-_LARGEST, _LEAST = 640, 320
-"""Longer side of the pictures that are watched: larger ones are reduced, tiny ones enlarged."""
 _PORTRAITS = 6
 _EMBEDDED = 3
 
@@ -131,14 +131,6 @@ def _listed(
     return index
 
 
-def watched_size(format: VideoFormat) -> tuple[int, int]:
-    """(width, height) of the pictures in which faces are looked for, in square pixels."""
-    width, height = format.width * float(format.sample_aspect), float(format.height)
-    longer = max(width, height)
-    scale = _LARGEST / longer if longer > _LARGEST else min(2.0, max(1.0, _LEAST / longer))
-    return max(8, round(width * scale)), max(8, round(height * scale))
-
-
 def watched_picture(frame: Frame, format: VideoFormat, converter: Converter, size: tuple[int, int]) -> Picture:
     """(H, W, 3) 8-bit RGB of a frame at (width, height) `size`: planes are resized first, which is cheap."""
     small = format.resized(*size)
@@ -160,7 +152,8 @@ def _follow(
     found: list[Track] = []
     meter = Meter("analyse", len(index), report)
     with open_source(name, input) as source, closing(FrameReader(source, index)) as reader, torch.inference_mode():
-        format, size = source.format, watched_size(source.format)
+        format = source.format
+        size = watched_size(format.width, format.height, float(format.sample_aspect))
         scale = np.array((format.width / size[0], format.height / size[1]))
         transfer = input.transfer if input.transfer != "auto" else format.color.transfer
         converter = Converter(torch.device("cpu"), transfer if transfer in ("linear", "log") else "display")
@@ -275,9 +268,7 @@ def _write_path(path: Path, number: int, track: Track) -> None:
         scores = [round(float(v[place]), 3) for v in (track.confidence, track.frontal, track.sharpness)]
         rows.append("  " + json.dumps([track.start + place, box, *scores, points]))
     head = f'{{\n "track": {number},\n "columns": {json.dumps(_COLUMNS)},\n "rows": [\n'
-    part = path.with_name(path.name + ".part")
-    part.write_text(head + ",\n".join(rows) + "\n ]\n}\n", encoding="utf-8")
-    os.replace(part, path)
+    write_text(path, head + ",\n".join(rows) + "\n ]\n}\n")
 
 
 def _read_path(path: Path, seen: int) -> Track:

@@ -49,6 +49,11 @@ _EXAMPLES = {
   restore deinterlace tape.mkv tape_50p.mkv --rate field
   restore run tape.mkv tape_2x.mkv deinterlace upscale --scale 2
 """,
+    "reage": """\
+  restore reage clip.mp4 younger.mp4 --from 58 --to 30
+  restore reage clip.mp4 older.mp4 --actor 2 --from 35 --to 70 --strength 0.8
+  restore reage clip.mp4 ages.mov --from 40 --to 0:00=30,0:04=70 --zone neck=0
+""",
     "refade": """\
   restore refade reel.mp4 reel_colours.mkv
   restore refade sepia.jpg contrast.png --keep-tint

@@ -63,7 +63,7 @@ class Analysis:
     def _signature(self, place: int, shot: Shot, values: Sequence[dict[str, Any]]) -> str:
         """What the findings of one analyzer depend on: its stage, and all that shapes what reaches it."""
         if self.chain.stages[place].film_wide:  # sees the source
-            return digest({"stage": self._facts[place], "transfer": self.chain.converter.transfer})
+            return digest({"stage": self._analysed[place], "transfer": self.chain.converter.transfer})
         known: dict[str, Any] = {
             "stages": [*self._facts[:place], self._analysed[place]], "values": list(values[:place]),
             "transfer": self.chain.converter.transfer,

@@ -21,7 +21,7 @@ from restore.media.sound_codecs import SOUND_CONTAINERS, sound_container
 from restore.media.streams import check_streams, fitting_covers
 from restore.pipeline.contract import Device
 from restore.pipeline.job import Job, default_folder, disk_errors
-from restore.pipeline.label import label
+from restore.pipeline.label import consents, label
 from restore.pipeline.plan import Edits
 from restore.pipeline.progress import Meter, OnProgress
 from restore.pipeline.runner import JobResult
@@ -135,6 +135,7 @@ class SoundRunner:
             source={"path": str(Path(request.source).absolute()), "identity": setup.identity},
             output=str(request.output.absolute()),
             recipe=request.recipe,
+            consent=consents(request.sound),
             pictures="copied",
             device={"type": setup.sound.device.torch_device.type, "precision": setup.sound.device.precision},
         )
