@@ -111,6 +111,11 @@ class AudioStage(ABC, Generic[Options]):
         """Context needed, in samples at the track's rate."""
         return AudioWindow()
 
+    def consent(self) -> dict[str, Any] | None:
+        """What gives the right to alter a person's voice, checked, as the job's record keeps it; None where nobody's is
+        altered. Raises ConsentError."""
+        return None
+
     def effective(self) -> dict[str, Any]:
         """The options that can change samples, as JSON values."""
         return self.options.effective()

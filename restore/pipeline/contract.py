@@ -170,6 +170,13 @@ class Stage(ABC, Generic[Options]):
         """What comes out when `format` goes in."""
         return format
 
+    def consent(self) -> dict[str, Any] | None:
+        """What gives the right to alter a person, checked, as the job's record keeps it; None where nobody is altered.
+
+        Raises ConsentError.
+        """
+        return None
+
     def effective(self) -> dict[str, Any]:
         """The options that can change pixels, as JSON values."""
         return self.options.effective()
