@@ -9,7 +9,8 @@ averages of age groups they are smooth curves, fitted robustly to all portraits 
 sharpness of each photograph as further causes, which are then left out.
 
 The folder holds ``portraits.csv`` (file, date_of_birth, gender, lap) and the pictures. They were taken about 2013 to
-2020, when is not recorded: the middle of that is assumed, which blurs ages by two years.
+2020, when is not recorded: the middle of that is assumed, which blurs ages by two years. One portrait in ten is kept
+for measuring (`reage_stills.held_back`).
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
+from reage_stills import held_back
 from safetensors.numpy import save_file
 
 from restore.analysis.flow import flow_between
@@ -67,7 +69,9 @@ def read(folder: Path, detector: str) -> Portraits:
     looking = choose_detector(detector)
     kept = []
     with (folder / "portraits.csv").open(newline="", encoding="utf-8") as file:
-        rows = [row for row in csv.DictReader(file) if row["date_of_birth"] and (folder / row["file"]).exists()]
+        rows = [row for row in csv.DictReader(file) if (folder / row["file"]).is_file()]
+    kept_back = held_back([row["file"] for row in rows])
+    rows = [row for row in rows if row["date_of_birth"] and row["file"] not in kept_back]
     for row in rows:
         picture = np.ascontiguousarray(cv2.imread(str(folder / row["file"]))[..., ::-1])
         found = looking.find(picture)
