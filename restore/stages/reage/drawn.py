@@ -96,18 +96,15 @@ def _valley(
     uneven = np.clip(0.75 + 0.9 * gaussian_filter1d(rng.normal(0, 1, len(fine)), 3.0), 0.25, 1)
     pixels = path * unit + np.array((0.5, framing.eyes)) * side
     plane = np.zeros((side, side), np.float32)
-    for (first, second), place, strength in zip(
-        zip(pixels, pixels[1:], strict=False), fine[1:], uneven[1:], strict=True
-    ):
-        strength = strength * float(np.sin(np.pi * np.clip(place, 0.04, 0.96)) ** 0.6)
+    strengths = uneven * np.sin(np.pi * np.clip(fine, 0.04, 0.96)) ** 0.6
+    for first, second, strength in zip(pixels, pixels[1:], strengths[1:], strict=False):
         one = np.zeros((side, side), np.uint8)
         ends = [(int(x * 16), int(y * 16)) for x, y in (first, second)]
         cv2.line(one, ends[0], ends[1], round(255 * strength), 1, cv2.LINE_AA, 4)
         plane = np.maximum(plane, one.astype(np.float32) / 255)
     core, broad = (cv2.GaussianBlur(plane, (0, 0), max(0.5, times * width)) for times in (0.7, 2.2))
-    return np.asarray(
-        0.75 * core / max(1e-6, float(core.max())) + 0.25 * broad / max(1e-6, float(broad.max())), np.float32
-    )
+    parts = [share * part / max(1e-6, float(part.max())) for share, part in ((0.75, core), (0.25, broad))]
+    return np.asarray(parts[0] + parts[1], np.float32)
 
 
 @lru_cache(maxsize=8)

@@ -33,10 +33,7 @@ def hair_change(
     total = torch.zeros((len(wishes), 3, *colours.tone.shape[1:]), device=colours.tone.device)
     for row, wish in enumerate(wishes):
         for where, chosen, rise in ((hair, wish.hair_color, change[row, 0]), (brows, wish.brow_color, change[row, 3])):
-            if chosen is None:
-                to = _aged(colours, skin, where, row, rise)
-            else:
-                to = _towards(chosen, colours, where, row)
+            to = _towards(chosen, colours, where, row) if chosen else _aged(colours, skin, where, row, rise)
             total[row] += wish.hair * where[row] * to
     return total
 
