@@ -31,7 +31,7 @@ from restore.stages.reage.zones import Oval, oval, placed, skin_place, zone_mask
 _LARGEST, _SMALLEST, _STEP = 512, 192, 64
 _YOUNGEST = 18.0
 """The table is of adults: younger ages are those of a young adult."""
-_LINE_SHARE = 2.6
+_LINE_SHARE = 3.4
 """By how much more than its whole band a line changes: pores, stubble and noise, the rest of it, do not."""
 _MOST_DARK, _MOST_LIGHT, _MOST_BROAD = 0.32, 0.18, 0.12
 """Of a band: what differs more from its surroundings is hair, glasses, a shadow's edge."""
@@ -147,9 +147,11 @@ class SiftEngine:
         logs = self._table.change("bands", source, target)
         much = _wished(faces.wishes, "wrinkles", source)[:, None] * _of_zones(faces.wishes, source)
         gains = (logs * much[:, :, None, None]).clamp(-1.6, 1.6).exp() - 1
-        darker, lighter = gains[..., 0], gains[..., 1].clamp(-0.6, _SHINIER)
-        lines = (torch.arange(len(EDGES), device=gains.device) < _BROAD).to(gains)
-        darker = (1 + (1 + (_LINE_SHARE - 1) * lines) * darker).clamp(0.12, 3.2) - 1
+        darker, lighter = gains[..., 0].clone(), gains[..., 1].clamp(-0.6, _SHINIER)
+        # A line is one thing in all the bands it shows in: it changes as that of them does which changes most.
+        lines = darker[:, :, 1:_BROAD]
+        most = lines.gather(2, lines.abs().argmax(2, keepdim=True))
+        darker[:, :, 1:_BROAD] = (_LINE_SHARE * most).clamp(-1.2, 2.6)
         masks = torch.stack(list(zone_masks(place.x, place.y).values()), 1) * place.skin[:, None]
         side, unit = tone.shape[-1], place.unit * _COARSE
         maps = torch.einsum("nzbs,nzij->nbsij", torch.stack((darker, lighter), -1), masks)
