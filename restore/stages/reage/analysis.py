@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from typing import Any
 
 import cv2
@@ -17,12 +18,17 @@ from restore.faces.track import ShotTracker, Track
 from restore.frames import FrameBatch, Shot, VideoFormat
 from restore.pipeline.contract import Analyzer, Device
 from restore.pipeline.index import FrameIndex
+from restore.stages.reage.alignment import FRAMING
+from restore.stages.reage.look import LOOK_SIDE, Album, Look, exact_points, thumbs, usual_look
 from restore.stages.reage.options import ReageOptions
+from restore.stages.reage.prototypes import AGE_SIDE, Table, load_table
 
 Array = npt.NDArray[np.float64]
 
 COLUMNS = 14
 """Of a face's path: weight, frontalness, sharpness, confidence, x and y of the five points."""
+_JUDGED = 8
+"""Best pictures of a face by which its age is judged."""
 _FADE = 6.0
 """Frames (a Gaussian's sigma) over which the strength fades."""
 
@@ -35,6 +41,7 @@ class FaceAnalyzer(Analyzer):
     def __init__(self, options: ReageOptions) -> None:
         self._options = options
         self._detector: Detector | None = None
+        self._table: Table | None = None
 
     def film(self, index: FrameIndex) -> None:
         """Note when the film begins: keyframes count from there."""
@@ -43,6 +50,7 @@ class FaceAnalyzer(Analyzer):
     def open(self, device: Device) -> None:
         """Load what finds faces."""
         self._detector = choose_detector(self._options.detector)
+        self._table = load_table(torch.device("cpu"))
 
     def begin(self, shot: Shot, format: VideoFormat) -> None:
         """Follow anew."""
@@ -50,32 +58,68 @@ class FaceAnalyzer(Analyzer):
         self._format, self._pts = format, list[int]()
         self._size = watched_size(format.width, format.height, float(format.sample_aspect))
         scale = np.array((format.width / self._size[0], format.height / self._size[1]))
-        self._tracker = ShotTracker(self._detector, 0, scale)
+        self._scale = scale
+        self._tracker, self._album = ShotTracker(self._detector, 0, scale), Album()
 
     def add(self, batch: FrameBatch) -> None:
         """Look at the frames, reduced."""
         for place in range(batch.core.start, batch.core.stop):
             self._pts.append(batch.pts[place])
-            self._tracker.add(_watched(batch.pixels[place], self._size))
+            picture = _watched(batch.pixels[place], self._size)
+            self._tracker.add(picture)
+            self._album.add(picture)
 
     def finish(self) -> dict[str, Any]:
-        """``faces``: of each, its frames in the shot [from, to), width and mean quality; paths are in the arrays."""
-        self._tracks = [track for track in self._tracker.finish() if float(track.boxes[:, 2].max()) >= SMALL / 2]
-        faces = [
-            {
-                "frames": [track.start, track.stop], "width": round(float(np.median(track.boxes[:, 2])), 1),
-                "quality": round(float(track.quality.mean()), 3), "found in": track.seen, "identity": None,
-            }
-            for track in self._tracks
-        ]  # fmt: skip
+        """``faces``: of each, its frames in the shot [from, to), width, mean quality, how old it looks; paths and looks
+        are in the arrays."""
+        self._faces = [
+            self._found(track) for track in self._tracker.finish() if float(track.boxes[:, 2].max()) >= SMALL / 2
+        ]
+        self._album = Album()
         size = [self._format.width, self._format.height]
+        faces = [_listed(face) for face in self._faces]
         return {"length": len(self._pts), "size": size, "zero": self._zero, "faces": faces}
 
     def arrays(self) -> Iterable[tuple[str, npt.NDArray[Any]]]:
-        """``pts`` of the shot, and ``face-0`` and so on: a line a frame, see `COLUMNS`."""
+        """``pts`` of the shot; ``face-0`` and so on: a line a frame, see `COLUMNS`; ``look-0-mean`` and so on: how the
+        face usually looks, see `restore.stages.reage.look.Look`."""
         yield "pts", np.array(self._pts, np.int64)
-        for number, track in enumerate(self._tracks):
-            yield f"face-{number}", path_of(track, len(self._pts))
+        for number, face in enumerate(self._faces):
+            yield f"face-{number}", path_of(face.track, len(self._pts))
+            if face.look is not None:
+                for name, array in face.look._asdict().items():
+                    yield f"look-{number}-{name}", array.astype(np.float16)
+
+    def _found(self, track: Track) -> _Face:
+        """A followed face, exactly placed, and how it looks."""
+        assert self._table is not None
+        pictures = self._album.between(track.start, track.stop)
+        if not pictures:
+            return _Face(track, None, None)
+        points = track.points / self._scale
+        crops = thumbs(pictures, points, track.start, self._table.mean.shape[0])
+        points = exact_points(crops, points, self._table.mean)
+        track = replace(track, points=points * self._scale)
+        best = sorted(pictures, key=lambda pair: -track.quality[pair[0] - track.start])[:_JUDGED]
+        ages = self._table.looks_like(thumbs(best, points, track.start, AGE_SIDE), FRAMING.points(AGE_SIDE))
+        look = usual_look(thumbs(pictures, points, track.start, LOOK_SIDE))
+        return _Face(track, look, float(np.median(ages)))
+
+
+@dataclass(frozen=True)
+class _Face:
+    track: Track
+    look: Look | None
+    age: float | None
+
+
+def _listed(face: _Face) -> dict[str, Any]:
+    track = face.track
+    return {
+        "frames": [track.start, track.stop], "width": round(float(np.median(track.boxes[:, 2])), 1),
+        "quality": round(float(track.quality.mean()), 3), "found in": track.seen,
+        "looks": None if face.age is None else round(face.age), "identity": None,
+    }  # fmt: skip
 
 
 def path_of(track: Track, length: int) -> npt.NDArray[np.float32]:
