@@ -28,7 +28,7 @@ import av
 import numpy as np
 
 RECIPE = '[output]\nthreads = 1\n\n[[stage]]\nname = "deflicker"\n'
-NAMES = ["reel one.mkv", "o'clock \"7\".mkv", "新年\n第二行.mkv", "-x.mkv", "%d.mkv", "[1].mkv", "é.mkv", "a&b;c.mkv"]
+NAMES = ["reel one.mkv", 'o\'clock "7".mkv', "新年\n第二行.mkv", "-x.mkv", "%d.mkv", "[1].mkv", "é.mkv", "a&b;c.mkv"]
 
 
 def make_clip(path: Path, frames: int, seed: int) -> None:

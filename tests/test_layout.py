@@ -28,8 +28,8 @@ ALLOWED = {
     "faces": {"errors", "times", "frames", "nets", "zoo", "analysis"},
     # Knows the stages' contract, never a stage.
     "pipeline": {"errors", "colorimetry", "frames", "times", "media", "provenance", "analysis"},
-    "stages": {"errors", "times", "colorimetry", "frames", "media", "pipeline", "faces", "analysis", "zoo", "damage",
-               "nets"},
+    "stages": {"errors", "times", "colorimetry", "frames", "media", "pipeline", "provenance", "faces", "analysis",
+               "zoo", "damage", "nets"},
     "voice": {"errors", "frames", "media", "pipeline", "provenance", "analysis", "zoo", "damage", "nets"},
     "report": {"errors", "frames", "times", "media", "pipeline", "analysis"},
     "recipe": {"errors", "media", "pipeline", "stages", "voice"},

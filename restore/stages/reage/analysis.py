@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-import cv2
 import numpy as np
 import numpy.typing as npt
-import torch
 from scipy.ndimage import gaussian_filter1d
 
-from restore.faces.detect import Detector, Picture, choose_detector, watched_size
+from restore.faces.detect import Detector, choose_detector, watched_picture, watched_size
+from restore.faces.gallery import Gallery
+from restore.faces.identify import Embedder, choose_embedder
 from restore.faces.quality import SMALL
 from restore.faces.track import ShotTracker, Track
+from restore.faces.wanted import Wanted
 from restore.frames import FrameBatch, Shot, VideoFormat
 from restore.pipeline.contract import Analyzer, Device
 from restore.pipeline.index import FrameIndex
@@ -35,19 +36,23 @@ class FaceAnalyzer(Analyzer):
     def __init__(self, options: ReageOptions) -> None:
         self._options = options
         self._detector: Detector | None = None
+        self._embedder: Embedder | None = None
 
     def film(self, index: FrameIndex) -> None:
-        """Note when the film begins: keyframes count from there."""
+        """Note when the film begins: keyframes count from there; and which frame the person points at."""
         self._zero = int(index.pts[0])
+        place = Wanted.parse(None, self._options.at).place
+        self._asked = None if place is None else index.find(place.time)
 
     def open(self, device: Device) -> None:
-        """Load what finds faces."""
-        self._detector = choose_detector(self._options.detector)
+        """Load what finds faces, and what tells them apart, if it is here."""
+        self._detector, self._embedder = choose_detector(self._options.detector), choose_embedder()
 
     def begin(self, shot: Shot, format: VideoFormat) -> None:
         """Follow anew."""
         assert self._detector is not None
-        self._format, self._pts = format, list[int]()
+        self._format, self._pts, self._start = format, list[int](), shot.start
+        self._gallery = Gallery()
         self._size = watched_size(format.width, format.height, float(format.sample_aspect))
         scale = np.array((format.width / self._size[0], format.height / self._size[1]))
         self._tracker = ShotTracker(self._detector, 0, scale)
@@ -55,21 +60,38 @@ class FaceAnalyzer(Analyzer):
     def add(self, batch: FrameBatch) -> None:
         """Look at the frames, reduced."""
         for place in range(batch.core.start, batch.core.stop):
+            whole = np.ascontiguousarray(batch.pixels[place].permute(1, 2, 0).cpu().numpy())
+            self._tracker.add(watched_picture(whole, self._size))
+            if self._embedder is not None and self._gallery.wants(len(self._pts)):
+                upright = (max(8, round(whole.shape[1] * float(self._format.sample_aspect))), whole.shape[0])
+                self._gallery.add(
+                    len(self._pts), watched_picture(whole, upright), (self._format.width, self._format.height)
+                )
             self._pts.append(batch.pts[place])
-            self._tracker.add(_watched(batch.pixels[place], self._size))
 
     def finish(self) -> dict[str, Any]:
-        """``faces``: of each, its frames in the shot [from, to), width and mean quality; paths are in the arrays."""
-        self._tracks = [track for track in self._tracker.finish() if float(track.boxes[:, 2].max()) >= SMALL / 2]
-        faces = [
-            {
-                "frames": [track.start, track.stop], "width": round(float(np.median(track.boxes[:, 2])), 1),
-                "quality": round(float(track.quality.mean()), 3), "found in": track.seen, "identity": None,
-            }
-            for track in self._tracks
-        ]  # fmt: skip
+        """``faces``: of each, its frames in the shot [from, to), width and mean quality; paths are in the arrays.
+
+        ``identity`` and ``alike``, where faces can be told apart: see `restore.faces.identify`. ``asked``: the box in
+        the frame that ``--at`` names.
+        """
+        self._tracks, embedder = self._tracker.finish(), self._embedder
+        vectors = self._gallery.vectors(self._tracks, embedder) if embedder else [None] * len(self._tracks)
+        faces = [self._face(track, vector) for track, vector in zip(self._tracks, vectors, strict=True)]
         size = [self._format.width, self._format.height]
-        return {"length": len(self._pts), "size": size, "zero": self._zero, "faces": faces}
+        found = {"length": len(self._pts), "size": size, "zero": self._zero, "faces": faces}
+        return found if embedder is None else {**found, "alike": embedder.alike}
+
+    def _face(self, track: Track, vector: Array | None) -> dict[str, Any]:
+        face = {
+            "frames": [track.start, track.stop], "width": round(float(np.median(track.boxes[:, 2])), 1),
+            "largest": round(float(track.boxes[:, 2].max()), 1), "quality": round(float(track.quality.mean()), 3),
+            "found in": track.seen, "identity": None if vector is None else vector.round(4).tolist(),
+        }  # fmt: skip
+        asked = -1 if self._asked is None else self._asked - self._start
+        if track.start <= asked < track.stop:
+            face["asked"] = track.boxes[asked - track.start].round(1).tolist()
+        return face
 
     def arrays(self) -> Iterable[tuple[str, npt.NDArray[Any]]]:
         """``pts`` of the shot, and ``face-0`` and so on: a line a frame, see `COLUMNS`."""
@@ -114,11 +136,3 @@ def _between(values: Array, low: float, high: float) -> Array:
     """0 under `low`, 1 over `high`, smoothly between."""
     share = np.clip((values - low) / (high - low), 0, 1)
     return np.asarray(share * share * (3 - 2 * share))
-
-
-def _watched(pixels: torch.Tensor, size: tuple[int, int]) -> Picture:
-    """(H, W, 3) 8-bit RGB of a (3, H, W) frame at (width, height) `size`."""
-    whole = np.ascontiguousarray(pixels.permute(1, 2, 0).cpu().numpy())
-    way = cv2.INTER_AREA if size[0] < whole.shape[1] else cv2.INTER_LINEAR
-    small = cv2.resize(whole, size, interpolation=way)
-    return np.ascontiguousarray(np.clip(small * 255 + 0.5, 0, 255).astype(np.uint8))

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from restore.faces.identify import Said, choose_embedder
+from restore.faces.wanted import Wanted
 from restore.frames import FrameBatch, VideoFormat
 from restore.pipeline.contract import Analyzer, Device, Finding, Stage, Values, Window
+from restore.provenance.consent import Claim, checked_claim
 from restore.stages.reage.actor import chosen
 from restore.stages.reage.ages import Keyed
 from restore.stages.reage.alignment import Array, cropped, matrix_of, place_of, put_back, similarities
@@ -43,6 +47,7 @@ class Reage(Stage[ReageOptions]):
         self._engine: Engine | None = None
         self._views: dict[Key, View] = {}
         self._settings = ""
+        self._said: tuple[Said, ...] = ()
 
     def __getstate__(self) -> dict[str, Any]:
         # What it remembers only saves time, and cannot be sent to a worker.
@@ -52,17 +57,39 @@ class Reage(Stage[ReageOptions]):
         """What a delta is averaged over."""
         return Window(_REACH, _REACH)
 
+    def check(self, format: VideoFormat) -> None:
+        """A person's face is altered: somebody must have said that this is right."""
+        self.consent()
+
+    def consent(self) -> dict[str, Any]:
+        """The claim of the options, checked."""
+        options = self.options
+        record = None if options.consent is None else Path(options.consent)
+        return checked_claim(Claim(record, options.own_work, options.test_material), "face")
+
+    def effective(self) -> dict[str, Any]:
+        """The options, and what was checked of the consent."""
+        return {**self.options.effective(), "claim": self.consent()}
+
     def analysed(self) -> dict[str, Any]:
         """Where faces are depends on what looks for them alone."""
-        return {"detector": self.options.detector}
+        embedder = choose_embedder()
+        known = {"detector": self.options.detector, "apart": embedder.name if embedder else None}
+        return known if self.options.at is None else {**known, "at": self.options.at}
 
     def analyzer(self) -> Analyzer:
         """What follows faces."""
         return FaceAnalyzer(self.options)
 
+    def introduce(self, people: Sequence[Mapping[str, Any]]) -> None:
+        """Who is who, as the person says."""
+        self._said = tuple(
+            Said(said["track"], said["person"], said["same_as"], said["name"], said["drop"]) for said in people
+        )
+
     def settle(self, found: Sequence[Values]) -> list[dict[str, Any]]:
         """Which faces are the actor's, over all shots: ``actor``, numbers from 0 as in ``faces``."""
-        actor = chosen(found, self.options.actor)
+        actor = chosen(found, Wanted.parse(self.options.actor, self.options.at), self._said, self.options.detector)
         return [{**values, "actor": faces} for values, faces in zip(found, actor, strict=True)]
 
     def findings(self, values: Values) -> tuple[Finding, ...]:
