@@ -23,6 +23,7 @@ from restore.faces.gallery import Gallery
 from restore.faces.identify import Embedder, Person, Said, cast, choose_embedder, group
 from restore.faces.quality import SMALL
 from restore.faces.track import EVERY, ShotTracker, Track
+from restore.files import write_text
 from restore.frames import Shot
 from restore.media.open import identity, open_source
 from restore.media.options import InputOptions
@@ -33,7 +34,8 @@ from restore.pipeline.picture import Converter
 from restore.pipeline.plan import Edits, Plan, read_json, write_json
 from restore.pipeline.progress import Meter, OnProgress
 from restore.pipeline.reader import FrameReader
-from restore.report.film import Film, Rgb
+from restore.pipeline.stills import Rgb
+from restore.report.film import Film
 from restore.report.people_sheet import Appearance, Portrait, Row, portrait, write_sheet
 
 StrPath = str | os.PathLike[str]
@@ -242,9 +244,7 @@ def _write_path(path: Path, number: int, track: Track) -> None:
         scores = [round(float(v[place]), 3) for v in (track.confidence, track.frontal, track.sharpness)]
         rows.append("  " + json.dumps([track.start + place, box, *scores, points]))
     head = f'{{\n "track": {number},\n "columns": {json.dumps(_COLUMNS)},\n "rows": [\n'
-    part = path.with_name(path.name + ".part")
-    part.write_text(head + ",\n".join(rows) + "\n ]\n}\n", encoding="utf-8")
-    os.replace(part, path)
+    write_text(path, head + ",\n".join(rows) + "\n ]\n}\n")
 
 
 def _read_path(path: Path, seen: int) -> Track:

@@ -11,6 +11,7 @@ rendered twice. `--engine ray` and so on go to every command alike.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import random
@@ -82,15 +83,23 @@ class Soak:
     killed: int = 0
     outlived: int = 0
     """Runs that were over before their moment came."""
-    begun: int = 0
+    running: int = 0
+    """The process group of the present run."""
     moments: list[str] = field(default_factory=list)
 
     def start(self, out: str) -> subprocess.Popen[str]:
         words = ["batch", str(self.folder / "in"), str(self.folder / out), "--recipe", str(self.folder / "r.toml")]
-        return subprocess.Popen(
+        running = subprocess.Popen(
             [sys.executable, "-m", "restore", *words, "--json", *self.words], stdout=subprocess.PIPE, text=True,
             start_new_session=True,
         )  # fmt: skip
+        self.running = running.pid
+        return running
+
+    def stop(self) -> None:
+        """Leave nothing running."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.running, signal.SIGKILL)
 
     def whole_run(self, out: str) -> tuple[list[dict[str, Any]], float]:
         """Run it to its end; its events and the seconds it took."""
@@ -132,7 +141,7 @@ class Soak:
             done = journals(self.folder / out)
             assert set(done) == set(keys), "jobs differ"
             assert all(len(set(done[job])) == len(done[job]) == len(keys[job]) for job in keys), "rendered twice"
-            left = [path for path in (self.folder / out).rglob("*.part")]
+            left = list((self.folder / out).rglob("*.part"))
             assert not left, f"left behind: {left}"
             number += 1
         print(f"killed {self.killed} times ({', '.join(self.moments)}), over before {self.outlived} times: same bytes, "
@@ -178,8 +187,12 @@ def main() -> None:
     asked, words = parser.parse_known_args()
     with tempfile.TemporaryDirectory() as folder:
         soak = Soak(Path(folder), words)
-        usual = soak.undisturbed(asked.frames)
-        soak.disturbed(asked.kills, usual, asked.seed)
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+        try:
+            usual = soak.undisturbed(asked.frames)
+            soak.disturbed(asked.kills, usual, asked.seed)
+        finally:
+            soak.stop()
 
 
 if __name__ == "__main__":

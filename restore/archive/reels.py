@@ -104,7 +104,10 @@ def _files(
             if path.absolute() != out.absolute():
                 yield from _files(path, out, wanted, seen, unreadable)
         elif any(fnmatch(entry.name, one) for one in wanted) if wanted else path.suffix.lower() in FILMS:
-            yield path
+            if entry.is_file() or not path.exists():  # one that leads nowhere is a reel that fails
+                yield path
+            else:
+                unreadable.append(f"{path}: is no file")  # a pipe would be waited on for ever
 
 
 def output_name(pattern: str, source: Path, number: int) -> str:

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from restore.cli.job import progress_line, stopping
+from restore.cli.job import PRECISIONS, engine_options, listed, progress_line, stopping
 from restore.cli.options import GroupedCommand
-from restore.errors import CancelledError, DiskFullError, OptionError
+from restore.errors import CancelledError, ClusterError, DiskFullError, OptionError
 from restore.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ Examples:
   restore batch reels restored --recipe film
   restore batch reels restored --recipe film.toml --name '{stem}_restored.mkv'
   restore batch 'reels/**/*.mov' restored --recipe film.toml --jobs 2 --devices cuda:0,cuda:1
+  restore batch reels restored --recipe film --engine ray --address auto
   restore batch reels.csv restored --recipe film.toml --max-hours 8
   restore batch inbox restored --recipe film.toml --watch
 
@@ -60,11 +61,17 @@ def _bytes(text: str) -> int:
 def _batch(sources: str, output: Path, **values: Any) -> int:
     from restore.archive.batch import Batch, BatchOptions, batch_folder, recipes
     from restore.archive.ledger import Ledger
+    from restore.engines.choice import EngineChoice
 
+    devices = tuple(listed(values["devices"]))
+    engine = EngineChoice.asked(values["engine"], values["workers"], (), values["address"])
+    if engine.name != "inline":
+        engine, devices = EngineChoice.asked(engine.name, engine.workers, devices, engine.address), ()
     options = BatchOptions(
         jobs=values["jobs"],
         device=values["device"],
-        devices=tuple(name.strip() for name in (values["devices"] or "").split(",") if name.strip()),
+        devices=devices,
+        engine=engine,
         precision=values["precision"],
         work_dir=values["work_dir"],
         overwrite=values["overwrite"],
@@ -165,7 +172,7 @@ def _go(
     teller.total(len(reels))
     try:
         summary = batch.run(reels, out)
-    except DiskFullError:
+    except (ClusterError, DiskFullError):
         teller.summary(batch.summary)
         raise
     teller.summary(summary)
@@ -324,8 +331,10 @@ batch = GroupedCommand(
             click.Option(["--jobs"], type=click.IntRange(1, 64), default=1, show_default=True, metavar="NUMBER",
                          help="Reels at once, each in a process of its own."),
             click.Option(["--device"], default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, mps."),
-            click.Option(["--devices"], help="Devices of the reels at once, in turn: cuda:0,cuda:1."),
-            click.Option(["--precision"], type=click.Choice(["auto", "fp32", "bf16", "fp16"]), default="auto",
+            click.Option(["--devices"], help="Devices of the reels at once, in turn: cuda:0,cuda:1; or of the "
+                         "workers of --engine local."),
+            *engine_options(),
+            click.Option(["--precision"], type=click.Choice(PRECISIONS), default="auto",
                          show_default=True, help="What convolutions compute in."),
             click.Option(["--work-dir"], type=click.Path(path_type=Path), help="Job folders go below it. [default: "
                          "beside the outputs]"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ from restore import __version__
 from restore.cli.job import with_io
 from restore.cli.options import option_for
 from restore.errors import OutputError, OutputExistsError
+from restore.files import write_text
 from restore.presets import as_toml, preset, preset_stages
 from restore.recipe import Recipe
 from restore.stages import options_of
@@ -62,13 +62,8 @@ def write_recipe(name: str, recipe: Recipe, path: Path, overwrite: bool) -> None
         f"  restore run SOURCE OUTPUT --recipe {path.name}\n"
         "Lines that begin with # say what an option is if nothing is set."
     )
-    part = path.with_name(path.name + ".part")
     try:
-        with part.open("w", encoding="utf-8") as file:
-            file.write(as_toml(recipe, head))
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, path)
+        write_text(path, as_toml(recipe, head))
     except OSError as error:
         raise OutputError(f"{path}: cannot be written ({error.strerror})") from None
     click.echo(f"{path}: written; edit it, then: restore run SOURCE OUTPUT --recipe {path}", err=True)

@@ -35,6 +35,7 @@ from restore.pipeline.render import Engine, RenderTask, Work
 from restore.pipeline.segments import Segment, clip_segments, cut_segments, digest
 from restore.pipeline.setup import Setup, check_existing, check_space
 from restore.pipeline.sound_job import SoundJob
+from restore.pipeline.stills import tidy
 from restore.pipeline.study import Analyst, Study
 from restore.pipeline.timeline import cuts_of, index_of, load_timeline, save_timeline, split_stages
 
@@ -320,7 +321,7 @@ class Runner:
         made: dict[str, Any] = {
             "key": self._output_key(works), "output": str(self.setup.request.output.absolute()),
             "begins": float((int(index.pts[first]) - int(index.pts[0])) * index.time_base),
-            "frames": stop - first,
+            "first": first, "frames": stop - first,
         }  # fmt: skip
         if isinstance(output, EncoderSettings):
             made = self._join(job, made, output, journal, index, works, first, stop)
@@ -337,6 +338,7 @@ class Runner:
         for path in job.segments.iterdir():
             if path not in keep and (whole or discard or path.suffix == ".part"):
                 path.unlink()
+        tidy(job.folder, [work.stills for work in works], whole)
         if self.sound is not None and (whole or discard):
             self.sound.tidy(discard)
         if discard:

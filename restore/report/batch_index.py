@@ -12,7 +12,7 @@ from html import escape
 from pathlib import Path
 from urllib.parse import quote
 
-from restore.pipeline.plan import write_text
+from restore.files import write_text
 from restore.report.page import document
 
 _POSTERS = 400

@@ -12,9 +12,10 @@ from restore.media.options import InputOptions
 from restore.pipeline.index import FrameIndex
 from restore.pipeline.journal import Journal
 from restore.pipeline.plan import Edits, Plan, read_json
+from restore.pipeline.stills import Kept, shown_size
 from restore.report.film import Film
 from restore.report.measures import measure
-from restore.report.moments import Moments, choose, shown_size
+from restore.report.moments import Moments, choose, kept_moments, kept_repairs
 from restore.report.page import Page, Step, write_page, write_poster
 from restore.report.sound import TrackReport, sound_report
 from restore.times import format_duration, format_time
@@ -73,12 +74,7 @@ def job_page(folder: Path, steps: Sequence[Step]) -> Page:
         if manifest.get("pictures") == "copied":
             facts = [("source", str(manifest["source"]["path"])), ("repaired", output)]
         else:
-            options = InputOptions.model_validate(manifest["recipe"]["input"])
-            with Film(manifest["source"]["path"], options) as before, Film(output) as after:
-                facts = film_facts(before, after)
-                begins = Fraction(made.get("begins", 0)).limit_denominator(1_000_000)
-                moments = choose(before, after, job_shots(folder, begins, after), begins)
-            smaller = shown_size(before)
+            moments, facts, smaller = _look(folder, manifest)
     except RestoreError as error:
         troubles.append(f"nothing to see or hear: {error}" if made.get("sound") else f"no stills: {error}")
     measured = measure([(pair.before, pair.after) for pair in moments.compared], size=smaller)
@@ -87,7 +83,26 @@ def job_page(folder: Path, steps: Sequence[Step]) -> Page:
         (*facts, *(fact for track in tracks for fact in track.facts()), *_job_facts(folder, manifest)), moments,
         tuple(measured), tuple(steps), tuple(_plots(folder)),
         tuple(sound for track in tracks for sound in track.sounds()), tuple(troubles),
+        tuple(kept_repairs(_kept(folder, manifest))),
     )  # fmt: skip
+
+
+def _kept(folder: Path, manifest: dict[str, Any]) -> Kept:
+    """The stills of what the output shows."""
+    made = manifest.get("finished") or {}
+    first = int(made.get("first", 0))
+    return Kept(folder, range(first, first + int(made.get("frames", 0))))
+
+
+def _look(folder: Path, manifest: dict[str, Any]) -> tuple[Moments, list[tuple[str, str]], tuple[int, int]]:
+    """What is shown of a job, the facts of its films, and the size of the source's stills."""
+    made = manifest.get("finished") or {}
+    begins = Fraction(made.get("begins", 0)).limit_denominator(1_000_000)
+    options = InputOptions.model_validate(manifest["recipe"]["input"])
+    with Film(manifest["source"]["path"], options) as before, Film(str(manifest["output"])) as after:
+        facts, shots = film_facts(before, after), job_shots(folder, begins, after)
+        moments = kept_moments(_kept(folder, manifest), shots, begins) or choose(before, after, shots, begins)
+        return moments, facts, shown_size(before.format)
 
 
 def film_facts(before: Film, after: Film) -> list[tuple[str, str]]:

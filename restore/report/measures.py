@@ -9,10 +9,13 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from restore.report.film import Rgb
+from restore.pipeline.stills import Rgb
+from restore.report.niqe import niqe
 
 Luma = npt.NDArray[np.float32]
 """(H, W), 0 to 255."""
+_NATURAL = 6
+"""Pairs at most whose naturalness is measured: it is the slowest measure."""
 _EQUAL = 99.0
 """dB that stand for equal pictures in means."""
 
@@ -101,6 +104,14 @@ def measure(
         row("sharpness", sharpness, "", "steepest edges over those of a blurred copy; 1 is soft"),
         row("contrast", lambda picture: float(np.std(picture)), "of 255", "standard deviation of luma"),
     ]
+    looked = looks[:: -(-len(looks) // _NATURAL)]
+    natural = [[niqe(luma(pair[side])) for pair in looked] for side in (0, 1)]
+    known = [(a, b) for a, b in zip(*natural, strict=True) if a is not None and b is not None]
+    if known:
+        before, after = (_mean([pair[side] for pair in known]) for side in (0, 1))
+        rows.append(
+            Measured("NIQE", before, after, "", "distance from good photographs, as shown here; less is better")
+        )
     if truths:
         equal = [
             [min(_EQUAL, psnr(pair[side], true)) for pair, true in zip(looks, truths, strict=True)] for side in (0, 1)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Kind = Literal["upscale", "companion", "analysis", "colorize", "voice", "faces"]
+Kind = Literal["upscale", "companion", "analysis", "colorize", "voice", "faces", "reage"]
 """What a model is for: `upscale` enlarges a picture, a `companion` is only ever blended with another model's weights,
 `analysis` measures the source, `colorize` proposes colours for pictures without any, `voice`
-cleans speech, `faces` finds or tells apart faces."""
+cleans speech, `faces` finds or tells apart faces, `reage` makes them older or younger."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,6 +45,14 @@ APACHE_DDCOLOR = Licence(
     url="https://github.com/piddnad/DDColor/blob/master/LICENSE",
 )
 
+_FACE_REAGING = "https://github.com/timroelofs123/face_reaging"
+
+MIT_FACE_REAGING = Licence(
+    id="MIT",
+    summary="Use, change and share freely, commercially too, keeping the notice: Copyright (c) 2024 T.J.T. Roelofs.",
+    url=f"{_FACE_REAGING}/blob/main/LICENSE",
+)
+
 _ZHANG = "https://colorizers.s3.us-east-2.amazonaws.com"
 _DDCOLOR = "https://huggingface.co/piddnad"
 _ONCE = "seen in one registry only: to be confirmed at the first real download"
@@ -298,6 +306,17 @@ _MODELS = (
         sha256="5a076e84efce59848394f572a105f7b78f7f6e917f615d1ee88537241b96dca3",
         sha_confirmations=_ONCE,
         precisions=("float32", "bfloat16"),
+    ),
+    ModelSpec(
+        id="fran",
+        title="FRAN, open reproduction",
+        kind="reage",
+        purpose="Re-ages faces; learned from pictures that another network invented. Large: wants a graphics card."
+        " No hash of it is known: bring the file.",
+        architecture="ReagingUNet, 64 to 1024 features, 31 million weights",
+        licence=MIT_FACE_REAGING,
+        source="https://huggingface.co/timroelofs123/face_re-aging",
+        file_name="best_unet_model.pth",
     ),
 )
 

@@ -19,6 +19,8 @@ from films import FilmSpec, write_film
 from restore.archive.batch import FOLDER
 from restore.cli.main import main
 
+_ROOM = 3000
+"""Bytes."""
 RECIPE = '[[stage]]\nname = "deflicker"\n'
 
 
@@ -28,7 +30,7 @@ def reels(tmp_path: Path) -> Path:
     folder = tmp_path / "in"
     (folder / "sub 'x'").mkdir(parents=True)
     write_film(folder / "one.mkv", FilmSpec(codec="ffv1", frames=5))
-    shutil.copy(folder / "one.mkv", folder / "sub 'x'" / "zwei\n二.mkv")
+    shutil.copy(folder / "one.mkv", folder / "sub 'x'" / 'zwei\n "二.mkv')
     (folder / "cut.mkv").write_bytes((folder / "one.mkv").read_bytes()[:900])
     (folder / "text.mkv").write_text("no film")
     (tmp_path / "r.toml").write_text(RECIPE)
@@ -55,7 +57,7 @@ def test_good_reels_are_restored_bad_ones_named_and_nothing_is_done_twice(
     assert sorted(Path(name).name for name in first[-1]["failed"]) == ["cut.mkv", "text.mkv"]
     errors = {Path(e["source"]).name: e["error"] for e in first if e["event"] == "failed"}
     assert all(str(reels / name) in error for name, error in errors.items())
-    assert (out / "sub 'x'" / "zwei\n二.mkv").exists()
+    assert (out / "sub 'x'" / 'zwei\n "二.mkv').exists()
     assert not (out / "cut.mkv").exists()
     stamps = {path: path.stat().st_mtime_ns for path in out.rglob("*.mkv")}
 
@@ -139,6 +141,34 @@ def test_two_batches_keep_apart(reels: Path, capsys: pytest.CaptureFixture[str])
     with FileLock(folder / "lock"):
         assert batch(reels) == 1
     assert "another batch" in capsys.readouterr().err
+
+
+def test_a_cluster_that_does_not_answer_stops_the_batch_and_fails_no_reel(
+    reels: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("ray", reason="the extra `ray` is not installed")
+    assert batch(reels, "--engine", "ray", "--address", "127.0.0.1:1") == 1
+    assert "no one answers" in capsys.readouterr().err
+    assert not (reels.parent / "out" / FOLDER / "ledger.jsonl").exists()
+    assert batch(reels, "--address", "127.0.0.1:1", "--engine", "local") == 2
+    assert batch(reels, "--engine", "ray", "--devices", "cuda:0") == 2
+
+
+def test_a_full_disk_stops_the_batch_and_fails_no_reel(reels: Path) -> None:
+    """No file may grow beyond some kilobytes: what a full disk looks like, without filling one."""
+    for name in ("cut.mkv", "text.mkv"):
+        (reels / name).unlink()
+    limited = f"import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, ({_ROOM}, {_ROOM})); "
+    limited += "from restore.cli.main import main; sys.exit(main(sys.argv[1:]))"
+    words = ["batch", str(reels), str(reels.parent / "out"), "--recipe", str(reels.parent / "r.toml"), "--no-report"]
+    command = [sys.executable, "-c", limited, *words, "--device", "cpu", "--json"]
+    said = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert said.returncode == 1
+    assert "no room" in said.stderr
+    assert len(said.stderr.splitlines()) == 1
+    assert not list((reels.parent / "out").rglob("*.mkv"))
+    assert batch(reels) == 0
+    assert len([path for path in (reels.parent / "out").rglob("*.mkv") if path.is_file()]) == 2
 
 
 def start(reels: Path) -> subprocess.Popen[str]:

@@ -8,12 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Protocol
 
 from torch import Tensor
 
-from restore.errors import OptionError
 from restore.pipeline.contract import Device
 from restore.stages.reage.alignment import Framing
 
@@ -76,10 +74,18 @@ class Engine(Protocol):
 
 
 def choose_engine(name: str) -> Engine:
-    """An engine by name. Raises OptionError for a name there is none of."""
+    """An engine by name: ``auto``, ``sift``, ``fran``, or the name or path of a network's weights.
+
+    Nothing is loaded yet. Raises UnknownModelError where there are no such weights.
+    """
     if name in ("auto", "sift"):
         from restore.stages.reage.sift import SiftEngine
 
         return SiftEngine()
-    path = Path(name).expanduser()
-    raise OptionError(f"--model {path}: there are auto and sift")
+    from restore import zoo
+    from restore.stages.reage.fran import DEFAULT, FranEngine
+
+    if name == "fran":
+        return FranEngine(DEFAULT)
+    zoo.resolve(name)
+    return FranEngine(name)
