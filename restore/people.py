@@ -157,7 +157,7 @@ def _follow(
                 whole = np.ascontiguousarray(pixels.permute(1, 2, 0).numpy())
                 tracker.add(watched_picture(whole, size))
                 if embedder is not None and gallery.wants(number):
-                    gallery.add(number, watched_picture(whole, upright), (format.width, format.height))
+                    gallery.add(number, watched_picture(whole, upright), format)
                 meter.add()
                 check()
             tracks = tracker.finish()

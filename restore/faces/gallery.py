@@ -11,6 +11,7 @@ import numpy.typing as npt
 from restore.faces.detect import Picture
 from restore.faces.identify import Embedder
 from restore.faces.track import Track
+from restore.frames import VideoFormat
 
 Array = npt.NDArray[np.float64]
 
@@ -37,12 +38,12 @@ class Gallery:
         """Whether a frame would be kept: evenly spread, fewer the longer the shot lasts."""
         return (frame - self._start) % self._step == 0
 
-    def add(self, frame: int, picture: Picture, size: tuple[int, int]) -> None:
-        """Keep a frame's (H, W, 3) picture; `size` is the (width, height) that tracks are measured in."""
+    def add(self, frame: int, picture: Picture, format: VideoFormat) -> None:
+        """Keep a frame's (H, W, 3) picture in square pixels; tracks are measured in those of `format`."""
         scale = min(1.0, _LARGEST / max(picture.shape[:2]))
         if scale < 1:
             picture = np.asarray(cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA), np.uint8)
-        self._kept[frame] = (picture, picture.shape[1] / size[0], picture.shape[0] / size[1])
+        self._kept[frame] = (picture, picture.shape[1] / format.width, picture.shape[0] / format.height)
         if len(self._kept) > _MOST:
             self._step *= 2
             self._kept = {number: kept for number, kept in self._kept.items() if self.wants(number)}

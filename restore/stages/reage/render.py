@@ -21,12 +21,15 @@ from restore.stages.reage.ages import Keyed
 from restore.stages.reage.alignment import Array, cropped, matrix_of, place_of, put_back, similarities
 from restore.stages.reage.analysis import FaceAnalyzer
 from restore.stages.reage.engines import Engine, Faces, Wishes, choose_engine
-from restore.stages.reage.masks import framed
+from restore.stages.reage.look import Look, covered
+from restore.stages.reage.masks import enlarged_mask, framed
 from restore.stages.reage.options import OLDEST, ReageOptions, parse_zones
 from restore.stages.reage.steady import View, steadied
 
 _REACH = 2
 """Frames either side over which a delta is averaged."""
+_USUAL_AGE = 50.0
+"""Of a person of whom nothing is known."""
 Key = tuple[int, int]
 """(face, pts)."""
 
@@ -88,9 +91,16 @@ class Reage(Stage[ReageOptions]):
         )
 
     def settle(self, found: Sequence[Values]) -> list[dict[str, Any]]:
-        """Which faces are the actor's, over all shots: ``actor``, numbers from 0 as in ``faces``."""
+        """Adds ``actor``: which of a shot's ``faces`` are the actor's; ``age``: how old they look over all shots."""
         actor = chosen(found, Wanted.parse(self.options.actor, self.options.at), self._said, self.options.detector)
-        return [{**values, "actor": faces} for values, faces in zip(found, actor, strict=True)]
+        years, frames = [], []
+        for values, faces in zip(found, actor, strict=True):
+            for face in (values["faces"][number] for number in faces):
+                if face["looks"] is not None:
+                    years.append(float(face["looks"]))
+                    frames.append(int(face["frames"][1]) - int(face["frames"][0]))
+        age = round(float(np.average(years, weights=frames))) if years else None
+        return [{**values, "actor": faces, "age": age} for values, faces in zip(found, actor, strict=True)]
 
     def findings(self, values: Values) -> tuple[Finding, ...]:
         """The actor is worth a look wherever there is one."""
@@ -156,7 +166,7 @@ class Reage(Stage[ReageOptions]):
             rate = batch.format.frame_rate
             faces = Faces(
                 crops, torch.from_numpy(points).to(crops),
-                torch.tensor([_age(told, number) for number, _, _ in listed]).to(crops),
+                torch.full((len(listed),), _age(told)).to(crops),
                 torch.tensor([to.at(time, rate) for time in seconds]).to(crops),
                 [_wishes(told, {z: k.at(time, rate) for z, k in zones.items()}, number)
                  for (number, _, _), time in zip(listed, seconds, strict=True)],
@@ -178,6 +188,8 @@ class Reage(Stage[ReageOptions]):
                   if 0 <= m < len(pts) and m != n]  # fmt: skip
         delta = steadied(view, [(away, other) for away, other in beside if other is not None])
         shown = framed(side, result.device)
+        if path.look is not None:
+            shown = shown * (1 - enlarged_mask(covered(view.crop, path.look), side).to(shown))
         back = put_back(torch.cat((delta * shown, shown[None])), view.matrix, place)
         where = back[3] > 0
         rows, columns = place.slices
@@ -196,6 +208,9 @@ class _Path:
         width, height = told["size"]
         self._points = self._rows[:, 4:].reshape(-1, 5, 2) * (format.width / width, format.height / height)
         self._similarities = similarities(self._points, self.aspect)
+        arrays = told["arrays"]
+        names = [f"look-{number}-{name}" for name in Look._fields]
+        self.look = Look(*(np.asarray(arrays[name], np.float32) for name in names)) if names[0] in arrays else None
         self.eye_distance = float(np.median(np.hypot(self._similarities[:, 2], self._similarities[:, 3])))
 
     def _row(self, pts: int) -> int:
@@ -223,9 +238,9 @@ def _seconds(batch: FrameBatch, n: int, told: Values) -> Fraction:
     return (batch.pts[n] - int(told.get("zero", 0))) * batch.format.time_base
 
 
-def _age(told: Values, number: int) -> float:
+def _age(told: Values) -> float:
     """In the film, years."""
-    return float(told["from_age"] or told["faces"][number].get("age") or 50.0)
+    return float(told["from_age"] or told.get("age") or _USUAL_AGE)
 
 
 def _wishes(told: Values, zones: dict[str, float], number: int) -> Wishes:
