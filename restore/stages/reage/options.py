@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
@@ -66,6 +66,15 @@ class ReageOptions(StageOptions):
         (),
         description="Strength of one part of the face, ZONE=NUMBER or with keyframes, forehead=0.5 or "
         f"neck=0:00=0,0:02=1; parts: {', '.join(ZONES)}.",
+    )
+    show: Literal["reaged", "delta", "matte", "mask"] = Field(
+        "reaged",
+        description="What to write: the re-aged picture; what was added to it; how strongly, softly; or where at all.",
+    )
+    show_as: Literal["float", "film"] = Field(
+        "float",
+        description="delta, matte and mask as 32-bit float, or as a film can hold them: 10 bits, delta halved about "
+        "middle grey.",
     )
     consent: str | None = Field(None, description="Consent record of the person whose face it is: see docs/consent.md.")
     own_work: str | None = Field(None, description="Instead: why none is needed, the face being your own for example.")

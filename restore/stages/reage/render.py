@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, ClassVar
@@ -13,7 +14,7 @@ from torch import Tensor
 
 from restore.faces.identify import Said, choose_embedder
 from restore.faces.wanted import Wanted
-from restore.frames import FrameBatch, VideoFormat
+from restore.frames import ColorInfo, FrameBatch, PixelFormat, VideoFormat
 from restore.pipeline.contract import Analyzer, Device, Finding, Stage, Values, Window
 from restore.provenance.consent import Claim, checked_claim
 from restore.stages.reage.actor import chosen
@@ -61,8 +62,9 @@ class Reage(Stage[ReageOptions]):
         return Window(_REACH, _REACH)
 
     def check(self, format: VideoFormat) -> None:
-        """A person's face is altered: somebody must have said that this is right."""
+        """A person's face is altered: somebody must have said that this is right. And a photograph must be there."""
         self.consent()
+        Wanted.parse(self.options.actor, self.options.at).check()
 
     def consent(self) -> dict[str, Any]:
         """The claim of the options, checked."""
@@ -117,8 +119,29 @@ class Reage(Stage[ReageOptions]):
         self._engine.open(device)
         self._views = {}
 
-    def process(self, batch: FrameBatch, values: Values) -> tuple[Tensor, Tensor]:
-        """Change the core frames; the mask says where."""
+    def output_format(self, format: VideoFormat) -> VideoFormat:
+        """The same, but for passes: these are numbers, to be read as they are, or what a film can hold of them."""
+        if self.options.show == "reaged":
+            return format
+        as_film = self.options.show_as == "film"
+        transfer = format.color.transfer if as_film else "linear"
+        color = ColorInfo(format.color.primaries, transfer, "gbr", "full")
+        return replace(format, pixel=PixelFormat("rgb", 10 if as_film else 32), color=color)
+
+    def process(self, batch: FrameBatch, values: Values) -> Tensor | tuple[Tensor, Tensor]:
+        """Change the core frames; the mask says where. Or what `show` asks for."""
+        pixels = batch.pixels[batch.core]
+        matte = torch.zeros((len(pixels), 1, *pixels.shape[2:]), device=pixels.device)
+        result, mask = self._changed(batch, values, matte)
+        if self.options.show == "reaged":
+            return result, mask
+        if self.options.show == "delta":
+            delta = result - pixels
+            return 0.5 + delta / 2 if self.options.show_as == "film" else delta
+        return (matte if self.options.show == "matte" else mask.float()).expand(-1, 3, -1, -1).contiguous()
+
+    def _changed(self, batch: FrameBatch, values: Values, matte: Tensor) -> tuple[Tensor, Tensor]:
+        """The core frames, and where they were changed; how strongly is noted in the matte."""
         pixels = batch.pixels[batch.core]
         mask = torch.zeros((len(pixels), 1, *pixels.shape[2:]), dtype=torch.bool, device=pixels.device)
         told = {**self.options.model_dump(), **values}
@@ -135,7 +158,8 @@ class Reage(Stage[ReageOptions]):
             for number, path in paths.items():
                 weight = share * path.weight(batch.pts[n])
                 if weight > 0:
-                    self._change(result[place], mask[place, 0], number, path, batch.pts, n, weight)
+                    planes = (result[place], mask[place, 0], matte[place, 0])
+                    self._change(planes, number, path, batch.pts, n, weight)
         return result, mask
 
     def _forget(self, batch: FrameBatch, told: dict[str, Any]) -> None:
@@ -176,9 +200,10 @@ class Reage(Stage[ReageOptions]):
                 self._views[number, batch.pts[n]] = View(matrix, crop, delta)
 
     def _change(
-        self, result: Tensor, mask: Tensor, number: int, path: _Path, pts: Sequence[int], n: int, weight: float
+        self, planes: tuple[Tensor, Tensor, Tensor], number: int, path: _Path, pts: Sequence[int], n: int, weight: float
     ) -> None:
-        """Add one face's delta to one (3, H, W) frame, in place."""
+        """Add one face's delta to one (3, H, W) frame, in place; mask and matte, (H, W), follow."""
+        result, mask, matte = planes
         view = self._views[number, pts[n]]
         side = view.delta.shape[-1]
         place = place_of(view.matrix, side, result.shape[1], result.shape[2])
@@ -195,6 +220,7 @@ class Reage(Stage[ReageOptions]):
         rows, columns = place.slices
         result[:, rows, columns] += torch.where(where, weight * back[:3], 0.0)
         mask[rows, columns] |= where
+        matte[rows, columns] = torch.maximum(matte[rows, columns], torch.where(where, weight * back[3], 0.0))
 
 
 class _Path:
