@@ -19,7 +19,7 @@ from scipy.stats import spearmanr
 from torch import Tensor
 
 from restore.errors import RestoreError
-from restore.faces.detect import YuNetDetector
+from restore.faces.yunet import YuNetDetector
 
 HELD_BACK = 10
 """One portrait in so many of the training folder is fitted and trained on by nobody."""
