@@ -89,7 +89,9 @@ def test_change_along_motion_forgives_motion_only(scripts: Any) -> None:
     where[40:160, 40:200] = True
     change = scripts.measures.change_along_motion
     with_motion = change(tuple(film), tuple(deltas), where)
-    assert with_motion < 0.25 * change(tuple(film), (deltas[0], deltas[0]), where), "it stands still while the face moves"
+    assert with_motion < 0.25 * change(tuple(film), (deltas[0], deltas[0]), where), (
+        "it stands still while the face moves"
+    )
     flicker = change(tuple(film), (deltas[0], deltas[1] + 4 / 255), where)
     assert flicker == pytest.approx(4, abs=0.5)
 

@@ -17,6 +17,7 @@ from restore.stages.reage.ages import Keyed
 from restore.stages.reage.alignment import Array, cropped, matrix_of, place_of, put_back, similarities
 from restore.stages.reage.analysis import FaceAnalyzer
 from restore.stages.reage.engines import Engine, Faces, Wishes, choose_engine
+from restore.stages.reage.grain import degrained
 from restore.stages.reage.look import Look, covered
 from restore.stages.reage.masks import enlarged_mask, framed
 from restore.stages.reage.options import OLDEST, ReageOptions, parse_zones
@@ -138,7 +139,7 @@ class Reage(Stage[ReageOptions]):
             seconds = [_seconds(batch, n, told) for _, n, _ in listed]
             rate = batch.format.frame_rate
             faces = Faces(
-                crops, torch.from_numpy(points).to(crops),
+                degrained(crops), torch.from_numpy(points).to(crops),
                 torch.full((len(listed),), _age(told)).to(crops),
                 torch.tensor([to.at(time, rate) for time in seconds]).to(crops),
                 [_wishes(told, {z: k.at(time, rate) for z, k in zones.items()}, number)

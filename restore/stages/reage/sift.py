@@ -33,7 +33,7 @@ _YOUNGEST = 18.0
 """The table is of adults: younger ages are those of a young adult."""
 _LINE_SHARE = 2.6
 """By how much more than its whole band a line changes: pores, stubble and noise, the rest of it, do not."""
-_MOST_DARK, _MOST_LIGHT = 0.32, 0.22
+_MOST_DARK, _MOST_LIGHT, _MOST_BROAD = 0.32, 0.18, 0.12
 """Of a band: what differs more from its surroundings is hair, glasses, a shadow's edge."""
 _COARSE = 4
 _BROAD = 4
@@ -42,6 +42,10 @@ _LINE_WIDTH = 0.75
 """Of a band's lines, in its wider sigma."""
 _MOVED = Oval(0, 0.2, 1.25, 1.75)
 """Outside this nothing is moved."""
+_SHINIER = 0.2
+"""What is light gains no more: it would look wet."""
+_OF_LEVEL = 0.4
+"""How much of the skin's darkening is made: the rest may be how photographs are exposed."""
 _FARTHEST = 0.07
 """Eye distances by which nothing is moved further."""
 
@@ -103,6 +107,8 @@ class SiftEngine:
         green = -(0.2126 * tint[:, 1] + 0.0722 * tint[:, 2]) / 0.7152
         tint = torch.stack((tint[:, 0] + tint[:, 1], tint[:, 0] + green, tint[:, 0] + tint[:, 2]), 1)
         change = (_fine(tint, crops.shape[-1]) + change[:, None]).clamp(-0.9, 0.9)
+        room = ((1.0 - tone.exp()) / 0.45).clamp(0, 1)  # what is nearly white becomes no whiter
+        change = torch.where(change > 0, change * room[:, None], change)
         return torch.addcmul(crops - faces.crops, crops.clamp(min=0) + TONE, change.expm1())
 
     def _placed(self, faces: Faces) -> _Place:
@@ -135,7 +141,9 @@ class SiftEngine:
         logs = self._table.change("bands", source, target)
         much = _wished(faces.wishes, "wrinkles", source)[:, None] * _of_zones(faces.wishes, source)
         gains = (logs * much[:, :, None, None]).clamp(-1.6, 1.6).exp() - 1
-        darker, lighter = (1 + _LINE_SHARE * gains[..., 0]).clamp(0.12, 3.2) - 1, gains[..., 1].clamp(-0.6, 0.8)
+        darker, lighter = gains[..., 0], gains[..., 1].clamp(-0.6, _SHINIER)
+        lines = (torch.arange(len(EDGES), device=gains.device) < _BROAD).to(gains)
+        darker = (1 + (1 + (_LINE_SHARE - 1) * lines) * darker).clamp(0.12, 3.2) - 1
         masks = torch.stack(list(zone_masks(place.x, place.y).values()), 1) * place.skin[:, None]
         side, unit = tone.shape[-1], place.unit * _COARSE
         maps = torch.einsum("nzbs,nzij->nbsij", torch.stack((darker, lighter), -1), masks)
@@ -144,9 +152,10 @@ class SiftEngine:
             if number == 0:
                 continue  # pores and grain
             deeper, brighter = _fine(maps[:, number], side).unbind(1)
-            dark = band.clamp(-_MOST_DARK, 0)
             if number < _BROAD:
-                dark = dark * valleys(tone, _LINE_WIDTH * EDGES[number] * unit)
+                dark = band.clamp(-_MOST_DARK, 0) * valleys(tone, _LINE_WIDTH * EDGES[number] * unit)
+            else:
+                dark = band.clamp(-_MOST_BROAD, 0)
             change = change + deeper * dark + brighter * band.clamp(0, _MOST_LIGHT)
         return change
 
@@ -176,6 +185,7 @@ class SiftEngine:
         assert self._table is not None
         maps = self._table.map_change("colours", source, target, place.grid)
         level = self._table.change("level", source, target)[:, :, None, None]
+        level = level * torch.tensor([_OF_LEVEL, 1.0, 1.0], device=level.device)[:, None, None]
         much = _wished(faces.wishes, "skin", source)[:, None, None, None]
         change = (maps + level) * much * place.skin[:, None]
         return torch.cat((change[:, :1], change[:, 1:] * skin.colourful[:, None]), 1).clamp(-0.3, 0.3)
