@@ -99,8 +99,8 @@ def _html(page: Page, quality: int) -> str:
         _strips(page.moments.strips),
         _measures(page.measured, page.names),
         _steps(page.steps),
+        _sounds(page.sounds),
         "".join(_plot(caption, png) for caption, png in page.plots),
-        _section("To listen to", "".join(_sound(caption, data, kind) for caption, data, kind in page.sounds), "sound"),
     ]
     return document(page.title, "\n".join(part for part in parts if part))
 
@@ -230,9 +230,10 @@ def _plot(caption: str, png: bytes) -> str:
     return _section(caption, f'<img class="plot" alt="{escape(caption)}" src="data:image/png;base64,{data}">', "plot")
 
 
-def _sound(caption: str, data: bytes, kind: str) -> str:
-    source = f"data:{escape(kind)};base64,{base64.b64encode(data).decode('ascii')}"
-    return (
-        f'<figure><audio controls preload="none" src="{source}"></audio>'
-        f"<figcaption>{escape(caption)}</figcaption></figure>"
-    )
+def _sounds(sounds: Sequence[tuple[str, bytes, str]]) -> str:
+    body = ""
+    for caption, data, kind in sounds:
+        source = f"data:{escape(kind)};base64,{base64.b64encode(data).decode('ascii')}"
+        player = f'<audio controls preload="none" aria-label="{escape(caption)}" src="{source}"></audio>'
+        body += f"<figure>{player}<figcaption>{escape(caption)}</figcaption></figure>"
+    return _section("Before and after, to hear", f'<div class="pairs">{body}</div>' if body else "", "sounds")
