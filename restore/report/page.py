@@ -191,7 +191,7 @@ def clock(time: Fraction) -> str:
 def _strips(strips: Sequence[Strip]) -> str:
     body = ""
     for strip in strips:
-        stills = "".join(f'<img alt="" loading="lazy" src="{jpeg(still, 80)}">' for still in strip.stills)
+        stills = "".join(f'<img alt="" src="{jpeg(still, 80)}">' for still in strip.stills)
         said = f"shot {strip.number}, {clock(strip.start)} to {clock(strip.end)}"
         body += f'<figure class="strip"><div>{stills}</div><figcaption>{escape(said)}</figcaption></figure>'
     return _section("Shots", body, "shots")
@@ -203,10 +203,10 @@ def _measures(rows: Sequence[Measured], names: tuple[str, str]) -> str:
     head = f"<tr><th>measure</th><th>{escape(names[0])}</th><th>{escape(names[1])}</th><th></th></tr>"
     body = "".join(
         f"<tr><td>{escape(row.name)}</td><td>{row.before:.3g}</td><td>{row.after:.3g}</td>"
-        f'<td class="small">{escape(" ".join(part for part in (row.unit, row.meaning) if part))}</td></tr>'
+        f'<td class="small">{escape(", ".join(part for part in (row.meaning, row.unit) if part))}</td></tr>'
         for row in rows
     )
-    return _section("Measured", f"<table>{head}{body}</table>", "measures")
+    return _section("Measured", f'<table class="measures">{head}{body}</table>', "measures")
 
 
 def _steps(steps: Sequence[Step]) -> str:
@@ -218,7 +218,7 @@ def _steps(steps: Sequence[Step]) -> str:
             f"<li>{escape(name)}: <code>{escape(hash)}</code></li>" for name, hash in step.weights.items()
         )
         body += (
-            f"<h3>{number}. {escape(step.name)}</h3><p class=small>{escape(options) or 'no options'}</p>"
+            f"<h3>{number}. {escape(step.name)}</h3><p class=small>{escape(options) or 'as it comes'}</p>"
             + (f"<ul>{found}</ul>" if found else "")
             + (f"<ul class=small>{weights}</ul>" if weights else "")
         )
