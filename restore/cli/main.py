@@ -29,6 +29,7 @@ _COMMANDS = {
     "reage": ("restore.cli.stage:stage_command", "Make one person's face younger or older."),
     "faces": ("restore.cli.faces:faces", "Find the people of a film, each face followed."),
     "voice": ("restore.cli.voice:voice", "Repair the sound of a film, or a sound file."),
+    "voice-versions": ("restore.cli.voice_versions:voice_versions", "Try many strengths on a worn voice, and choose."),
     "run": ("restore.cli.run:run", "Run a recipe, or several stages in a chain."),
     "batch": ("restore.cli.batch:batch", "Restore many reels, unattended."),
     "report": ("restore.cli.report:report", "Write a job's report anew."),

@@ -20,8 +20,7 @@ _SLOW_SECONDS = 2.0
 _EDGE_SECONDS = 1.0
 """At both ends of the track nothing is moved; from there it takes this long to the whole course."""
 _NOTICED = 0.001
-"""Root mean square of a speed that is worth undoing: where people begin to hear it; a hum under voices seems to waver by
-0.0007."""
+"""Root mean square of a speed that is worth undoing: where people begin to hear it."""
 MOST_SECONDS = 0.03
 """By which a sample is moved at most."""
 
