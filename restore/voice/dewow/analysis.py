@@ -148,7 +148,8 @@ def sharpened(speed: Numbers, knot: float, frame: float, fastest: float) -> Numb
 
 def course_of(speed: Numbers, knot: float) -> Numbers:
     """Seconds by which each moment is off, from the log speed there: its slow part and both ends held at 0."""
-    course = np.cumsum(np.expm1(speed)) * knot
+    share = np.expm1(speed)
+    course = (np.cumsum(share) - share / 2) * knot
     for _ in range(2):
         course = course - _slow(course, _SLOW_SECONDS / knot)
     at = np.arange(len(course)) * knot
