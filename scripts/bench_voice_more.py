@@ -3,7 +3,7 @@
     RESTORE_TEST_MATERIAL=... python scripts/bench_voice_more.py [PART ...] [--files N] [--seconds S]
 
 Parts: wow (real voices over a hum, recorded by a machine that wavers), room (with a room's answer from the test
-material), band (telephone and optical track), tone (a dulled, hoarse voice led by another recording of the same reader).
+material), band (telephone and optical track), tone (a dulled, hoarse voice led by other recordings of its reader).
 Needs the extra `bench`.
 """
 
@@ -43,7 +43,7 @@ def pitch_off(sound: Tensor, clean: Tensor) -> float:
     return 100 * float(away.square().mean().sqrt())
 
 
-def wow_rows(files: Files, folder: Path) -> Iterator[str]:
+def wow_rows(files: Files) -> Iterator[str]:
     yield "| wow, hum | pitch off before | after | SI-SDR to input |\n|---|---|---|---|"
     joined = torch.cat([clean for _, clean in files], 1)
     kinds = {
@@ -63,9 +63,9 @@ def wow_rows(files: Files, folder: Path) -> Iterator[str]:
         yield f"| {name} | {pitch_off(damaged, joined):.2f} % | {pitch_off(result, joined):.2f} % | {same} |"
 
 
-def room_rows(files: Files, folder: Path) -> Iterator[str]:
+def room_rows(files: Files) -> Iterator[str]:
     yield "| voice | PESQ | STOI | SI-SDR to the early sound |\n|---|---|---|---|"
-    path = next(folder.glob("rir*.wav"))
+    path = next((material() / "speech").glob("rir*.wav"))
     samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
     answer = at(torch.from_numpy(samples.T[:1]), rate, RATE)
     answer = answer[int(np.abs(answer).argmax()) :] / np.abs(answer).max()
@@ -114,7 +114,7 @@ def narrowed(sound: Tensor, hertz: float) -> Tensor:
     return torch.fft.irfft(torch.fft.rfft(sound.double(), size) * gain, size)[:, : sound.shape[1]].to(sound)
 
 
-def band_rows(files: Files, folder: Path) -> Iterator[str]:
+def band_rows(files: Files) -> Iterator[str]:
     yield "| band | spectrum above it off by (bias) | repaired |\n|---|---|---|"
     for kind, low, high in (("telephone, 3.4 kHz", 3600, 6400), ("optical track, 5 kHz", 5500, 9500)):
         rows = []
@@ -132,7 +132,7 @@ def bands_of(sound: Tensor) -> Tensor:
     return torch.tensor(meter.spectrum() or [float("nan")] * len(BANDS))[2:-2]
 
 
-def tone_rows(files: Files, folder: Path) -> Iterator[str]:
+def tone_rows(files: Files) -> Iterator[str]:
     yield "| voice | long-term spectrum off the reference | its tilt |\n|---|---|---|"
     reference = torch.cat([clean for _, clean in files[1::2]], 1)
     table: dict[str, list[tuple[float, float]]] = {}
@@ -171,11 +171,10 @@ def main() -> None:
     parser.add_argument("--files", type=int, default=99, help="how many recordings")
     parser.add_argument("--seconds", type=float, default=60.0, help="how much of each")
     wanted = parser.parse_args()
-    folder = material() / "speech"
-    files = list(speech(folder, wanted.files, wanted.seconds))
+    files = list(speech(material() / "speech", wanted.files, wanted.seconds))
     for part in wanted.parts or PARTS:
         print(f"## {part}\n", flush=True)
-        for line in PARTS[part](files, folder):
+        for line in PARTS[part](files):
             print(line, flush=True)
 
 

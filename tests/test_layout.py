@@ -42,12 +42,12 @@ ALLOWED = {
     "examine": {"errors", "frames", "media", "pipeline", "engines", "recipe", "stages", "voice", "report"},
     "people": {"errors", "files", "frames", "media", "pipeline", "faces", "report"},
     "numbered": {"errors", "pipeline"},
-    "voice_versions": {"errors", "files", "numbered", "api", "presets", "recipe", "pipeline", "media", "analysis", "report"},
+    "worn_voice": {"errors", "files", "numbered", "api", "presets", "recipe", "pipeline", "media", "analysis", "report"},
     "pages": {"errors", "examine", "pipeline", "recipe", "stages", "voice", "report"},
     # Many jobs.
     "archive": {"errors", "files", "times", "media", "pipeline", "engines", "recipe", "api", "pages"},
     "cli": {"errors", "files", "times", "api", "examine", "pages", "people", "recipe", "presets", "stages", "voice",
-            "voice_versions", "pipeline", "media", "zoo", "report", "engines", "archive"},
+            "worn_voice", "pipeline", "media", "zoo", "report", "engines", "archive"},
 }  # fmt: skip
 CONTRACT = {
     "restore.pipeline.contract",

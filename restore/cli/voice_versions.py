@@ -102,7 +102,7 @@ def _sweep(
     source: str, start: str | None, end: str | None, work_dir: Path | None, device: str,
     as_json: bool, quiet: bool, **values: Any,
 ) -> int:  # fmt: skip
-    from restore import voice_versions
+    from restore import worn_voice
 
     several = {option: values.pop(f"several__{option}") or [] for option in _SWEPT.values()}
     for option in (*_SWEPT.values(), "on"):
@@ -112,8 +112,8 @@ def _sweep(
             values[f"repair_voice__{option}"] = str(Path(values[f"repair_voice__{option}"]).absolute())
     recipe = voice_recipe(values)
     with stopping() as stop, Voice(as_json, quiet).progress() as report:
-        made = voice_versions.sweep(
-            source, voice_versions.grid(recipe, several), work_dir, start=start, end=end, device=device,
+        made = worn_voice.sweep(
+            source, worn_voice.grid(recipe, several), work_dir, start=start, end=end, device=device,
             on_progress=report, cancel=stop,
         )  # fmt: skip
     if as_json:
@@ -151,7 +151,7 @@ voice_versions.add_command(
 @click.option("--work-dir", type=click.Path(path_type=Path), help="The job folder. [default: SOURCE.restore]")
 def list_versions(source: str | None, work_dir: Path | None) -> int:
     """List the versions that were made of SOURCE; it may be left out where one folder here has versions."""
-    from restore.voice_versions import versions_of
+    from restore.worn_voice import versions_of
 
     kept = versions_of(_folder(source, work_dir))
     for version in kept.versions:
@@ -172,7 +172,7 @@ def pick(number: int, source: str | None, work_dir: Path | None, path: Path | No
 
     SOURCE may be left out where one folder here has versions.
     """
-    from restore.voice_versions import pick as choose
+    from restore.worn_voice import pick as choose
 
     written = choose(_folder(source, work_dir), number, path, overwrite)
     click.echo(f"{written}: restore run SOURCE OUTPUT --recipe {written}")
