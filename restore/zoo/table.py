@@ -105,6 +105,17 @@ _MODELS = (
         bundled=True,
     ),
     ModelSpec(
+        id="reage-sift",
+        title="What age does to faces",
+        kind="faces",
+        purpose="Shape, colours and frequency bands of faces as functions of age, 20 to 90, for `restore reage`.",
+        architecture="a table of curves",
+        licence=MIT_OURS,
+        source="models/reage-sift/README.md",
+        file_name="reage-sift.safetensors",
+        bundled=True,
+    ),
+    ModelSpec(
         id="realesr-general-x4v3",
         title="Real-ESRGAN general ×4 v3 (compact)",
         kind="upscale",

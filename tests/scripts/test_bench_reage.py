@@ -89,7 +89,9 @@ def test_change_along_motion_forgives_motion_only(scripts: Any) -> None:
     where[40:160, 40:200] = True
     change = scripts.measures.change_along_motion
     with_motion = change(tuple(film), tuple(deltas), where)
-    assert with_motion < 0.25 * change(tuple(film), (deltas[0], deltas[0]), where), "it stands still while the face moves"
+    assert with_motion < 0.25 * change(tuple(film), (deltas[0], deltas[0]), where), (
+        "it stands still while the face moves"
+    )
     flicker = change(tuple(film), (deltas[0], deltas[1] + 4 / 255), where)
     assert flicker == pytest.approx(4, abs=0.5)
 
@@ -133,7 +135,7 @@ def test_estimates_follow_birth_dates_of_real_faces(scripts: Any) -> None:
     if not (material / "weights" / "ssrnet_imdb.h5").is_file():
         pytest.skip("RESTORE_TEST_MATERIAL names no folder with the age estimators")
     pytest.importorskip("h5py")
-    from restore.faces.detect import YuNetDetector
+    from restore.faces.yunet import YuNetDetector
 
     with (material / "images" / "us-senate.csv").open(newline="", encoding="utf-8") as file:
         born = {Path(row["photo_url"]).stem: row["date_of_birth"] for row in csv.DictReader(file)}

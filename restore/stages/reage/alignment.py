@@ -15,7 +15,7 @@ from torch import Tensor
 
 Array = npt.NDArray[np.float64]
 
-USUAL = np.array([(-0.5, 0.0), (0.5, 0.0), (0.0, 0.61), (-0.41, 1.10), (0.41, 1.10)])
+USUAL = np.array([(-0.5, 0.0), (0.5, 0.0), (0.0, 0.61), (-0.46, 1.02), (0.46, 1.02)])
 """(5, 2) eye distances: where the points of a frontal face lie."""
 _TRUST = np.array([1.0, 1.0, 0.3, 0.5, 0.5])
 """Eyes hold a face; mouths open and noses point away."""
@@ -70,7 +70,7 @@ def matrix_of(similarity: Array, side: int, framing: Framing = FRAMING, aspect: 
     unit = framing.distance * side
     turn = np.array([(cosine, -sine), (sine, cosine)]) / unit
     shift = np.array((x, y)) - turn @ (np.array((0.5, framing.eyes)) * side - 0.5)
-    return np.concatenate((turn, shift[:, None]), 1) / np.array([[aspect], [1.0]])
+    return np.asarray(np.concatenate((turn, shift[:, None]), 1) / np.array([[aspect], [1.0]]))
 
 
 def inverse(matrix: Array) -> Array:
