@@ -37,7 +37,8 @@ class Take:
 
 def write_voice_page(takes: Sequence[Take], title: str, path: Path) -> None:
     """Write the page, whole or not at all; it fetches nothing. Raises OSError."""
-    head = "".join(f"<th>{word}</th>" for word in ("", "version", "", "jitter", "shimmer", "HNR", "CPP"))
+    head = "<th></th><th>version</th><th></th>"
+    head += "".join(f'<th style="text-align:right">{word}</th>' for word in ("jitter", "shimmer", "HNR", "CPP"))
     rows = "".join(_row(take) for take in takes)
     body = (
         f"<header><h1>{escape(title)}</h1></header>"
@@ -60,7 +61,8 @@ def _row(take: Take) -> str:
             f"{100 * found.jitter:.2f} %", f"{100 * found.shimmer:.1f} %", f"{found.hnr:.1f} dB", f"{found.cpp:.1f} dB",
         )  # fmt: skip
     cells = "".join(f'<td class="number">{cell}</td>' for cell in numbers)
+    player = f'<audio controls preload="metadata" src="data:audio/flac;base64,{sound}"></audio>'
     return (
         f'<tr class="take" data-same="{same}"><td class="number"><b>{number}</b></td><td>{escape(take.label)}</td>'
-        f'<td><audio controls preload="none" src="data:audio/flac;base64,{sound}"></audio></td>{cells}</tr>'
+        f'<td style="width:26rem;min-width:19rem">{player}</td>{cells}</tr>'
     )
