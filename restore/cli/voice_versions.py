@@ -34,22 +34,15 @@ Examples:
 """
 
 
-class _Numbers(click.ParamType):
-    """Numbers from 0 to 1, commas between."""
-
-    name = "NUMBERS"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> list[float]:
-        """A list of them."""
-        if isinstance(value, list):
-            return value
-        try:
-            found = [float(part) for part in str(value).split(",") if part.strip()]
-        except ValueError:
-            found = []
-        if not found or not all(0 <= number <= 1 for number in found):
-            self.fail(f"{value!r}: takes numbers from 0 to 1, with commas between: 0.3,0.6,0.9", param, ctx)
-        return found
+def _numbers(ctx: click.Context, param: click.Parameter, value: str | None) -> list[float]:
+    """``0.3,0.6,0.9`` as a list. Raises BadParameter."""
+    try:
+        found = [float(part) for part in (value or "").split(",") if part.strip()]
+    except ValueError:
+        found = []
+    if value is not None and (not found or not all(0 <= number <= 1 for number in found)):
+        raise click.BadParameter(f"{value!r}: takes numbers from 0 to 1, with commas between: 0.3,0.6,0.9", ctx, param)
+    return found
 
 
 class _Versions(click.Group):
@@ -76,7 +69,9 @@ class _Versions(click.Group):
 def _swept() -> list[click.Option]:
     fields = SOUND.options_of(_STAGE).model_fields
     several = [
-        click.Option([f"--{name}", f"several__{option}"], type=_Numbers(), help=fields[option].description)
+        click.Option(
+            [f"--{name}", f"several__{option}"], callback=_numbers, metavar="NUMBERS", help=fields[option].description
+        )
         for name, option in _SWEPT.items()
     ]
     fixed = [
@@ -104,7 +99,7 @@ def _sweep(
 ) -> int:  # fmt: skip
     from restore import worn_voice
 
-    several = {option: values.pop(f"several__{option}") or [] for option in _SWEPT.values()}
+    several = {option: values.pop(f"several__{option}") for option in _SWEPT.values()}
     for option in (*_SWEPT.values(), "on"):
         values[f"repair_voice__{option}"] = True if option == "on" else None
     for option in ("reference", "consent"):  # the recipe will be run from elsewhere
