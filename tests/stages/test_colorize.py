@@ -30,6 +30,7 @@ from restore.stages import build_stage
 from restore.stages.colorize import chroma
 from restore.stages.colorize.affinity import spread_out
 from restore.stages.colorize.enlarge import enlarged
+from restore.stages.colorize.proposer import ColorHints, Proposal
 
 Pictures = npt.NDArray[np.float32]
 WIDTH, HEIGHT = 128, 96
@@ -247,6 +248,43 @@ class TestProposals:
         near = np.abs(found["alone"] - found["both"])[0]
         assert near[46:54, 30:38].mean() < 0.03, "where the hint is, it counts"
         assert np.abs(found["alone"] - found["both"])[14:].mean() > 0.002, "the other shot has proposals alone"
+
+
+class _Listener:
+    """In a network's place: keeps what it is told."""
+
+    takes_hints = True
+
+    def __init__(self) -> None:
+        self.told: list[ColorHints | None] = []
+
+    def input_size(self, height: int, width: int) -> tuple[int, int]:
+        return 48, 64
+
+    def propose(self, lightness: torch.Tensor, hints: ColorHints | None = None) -> Proposal:
+        self.told.append(hints)
+        return Proposal(torch.zeros(len(lightness), 2, 12, 16))
+
+
+def test_hints_reach_a_network_that_takes_them_in_every_frame_it_is_asked_about(
+    tmp_path: Path, tiny_colours: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = write(tmp_path / "in.mkv", scene(28))
+    listener = _Listener()
+    monkeypatch.setattr("restore.stages.colorize.proposals.load_proposer", lambda *_: listener)
+    row = {"at": 0, "color": "#4059bf", "points": [[34, 50]], "width": 15}
+    path = hints(tmp_path / "hints.json", row)
+    restore.run(source, tmp_path / "out.mkv", recipe(model=str(tiny_colours), hints=path))
+    (told,) = listener.told
+    assert told is not None
+    assert len(told.known) == 2, "at the beginning, and a second on"
+    for known, ab, left in zip(told.known[:, 0], told.ab, (34, 34 + 2 * 24), strict=True):
+        rows, columns = known.nonzero().double().mean(dim=0).tolist()
+        assert rows == pytest.approx(25, abs=2)
+        assert columns == pytest.approx(left / 2, abs=2), "it has gone along with the ball"
+        assert 20 < int(known.sum()) < 100, "a mark, not all that is like it"
+        assert float(ab[1][known > 0].mean()) < -15, "blue"
+        assert float(ab[:, known == 0].abs().max()) == 0
 
 
 class TestMarks:

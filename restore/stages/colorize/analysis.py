@@ -21,9 +21,9 @@ from restore.stages.colorize.enlarge import plan_size, reduced
 from restore.stages.colorize.follow import Paint
 from restore.stages.colorize.guidance import Guidance, picture_tensor
 from restore.stages.colorize.keyframes import ChangeChooser
-from restore.stages.colorize.known import Person, region_anchor
+from restore.stages.colorize.known import Person, marks_anchor, region_anchor
 from restore.stages.colorize.layers import Known, spread
-from restore.stages.colorize.marks import Place, rgb_of
+from restore.stages.colorize.marks import Hint, Place, rgb_of
 from restore.stages.colorize.proposals import Proposals
 from restore.stages.colorize.records import Records
 from restore.times import format_time
@@ -91,7 +91,7 @@ class ColorAnalyzer(Analyzer):
             self._proposals.begin(size, format)
 
     def add(self, batch: FrameBatch) -> None:
-        """Keep the frames small; ask for proposals where the picture has changed."""
+        """Keep the frames small, and larger those that stand for others."""
         seen = self._seen
         assert seen is not None
         for place in range(batch.core.start, batch.core.stop):
@@ -103,10 +103,10 @@ class ColorAnalyzer(Analyzer):
             seen.pts.append(batch.pts[place])
             if number % max(1, len(seen.shot) // _LOOKS) == 0 and len(seen.looks) < _LOOKS:
                 seen.looks.append(_look(luma, batch.pixels[place : place + 1]))
-            if wanted := seen.chooser.wants(number, picture):
+            if seen.chooser.wants(number, picture):
                 seen.keys.append(number)
-            if self._proposals is not None:
-                self._proposals.see(number, luma, wanted, last=number == len(seen.shot) - 1)
+                if self._proposals is not None:
+                    self._proposals.see(number, luma)
 
     def finish(self) -> dict[str, Any]:
         """The plan of one shot.
@@ -188,6 +188,13 @@ class ColorAnalyzer(Analyzer):
         assert seen is not None
         assert proposals is not None
         assert colours is not None
+        hints = self._guidance.hints_of(seen.shot, self._index) if proposals.takes_hints else {}
+        if hints:
+            marks = self._followed(hints)
+            proposals.ask(seen.picture, lambda number: marks[number].astype(np.float32))
+            marks.close()
+        else:
+            proposals.ask(seen.picture)
         known = Known(proposals.numbers, lambda number: proposals.anchor(number, seen.picture(number)), proposed=True)
         for number, paint, _ in spread(known, seen.picture, len(seen.pts)):
             if person.makers:
@@ -197,6 +204,18 @@ class ColorAnalyzer(Analyzer):
                 paint = paint + believed * (own[..., :2] - paint)
             colours[number] = np.dstack((paint, np.ones_like(paint[..., 0])))
         return list(proposals.numbers)
+
+    def _followed(self, hints: Mapping[int, Sequence[Hint]]) -> Records:
+        """Where the hints lie, as `Proposals.ask` takes them, in the frames that the network is asked about."""
+        seen, proposals = self._seen, self._proposals
+        assert seen is not None
+        assert proposals is not None
+        marks, asked = Records((*seen.size, 3), np.float16), set(proposals.numbers)
+        known = Known(sorted(hints), lambda number: marks_anchor(hints[number], seen.picture(number), seen.format))
+        for number, paint, trust in spread(known, seen.picture, len(seen.pts)):
+            if number in asked:
+                marks[number] = paint * trust[..., None]
+        return marks
 
     def _lock(self, region: str, places: Mapping[int, Sequence[Place]]) -> None:
         """Give a region of the palette its colour in every frame."""
@@ -224,6 +243,8 @@ class ColorAnalyzer(Analyzer):
             yield str(pts), chroma.stored(torch.from_numpy(paint[..., :2]).permute(2, 0, 1)).numpy()
         seen.luma.close()
         colours.close()
+        if self._proposals is not None:
+            self._proposals.close()
         self._seen = self._colours = None
 
 

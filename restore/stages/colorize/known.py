@@ -131,6 +131,18 @@ def _compared(still: Still) -> tuple[Small, npt.NDArray[np.float32]]:
     return (luma * 255 + 0.5).clamp(0, 255).to(torch.uint8).numpy(), ab
 
 
+def marks_anchor(hints: Sequence[Hint], luma: Small, format: VideoFormat) -> Anchor:
+    """Hints as they were drawn, not spread, as paint of three channels: a*, b* and 1 where one lies."""
+    grey, weights = picture_tensor(luma), chroma.weights_of(format)
+    marks = np.zeros((*luma.shape, 3), np.float32)
+    for hint in hints:
+        paint = chroma.of_paint(grey, rgb_of(hint.color), weights)
+        ab = chroma.ab_of(chroma.to_rgb(grey, paint, weights))[0].permute(1, 2, 0).numpy()
+        where = hint.drawn(luma.shape, format)
+        marks[where, :2], marks[where, 2] = ab[where], 1
+    return Anchor(luma, marks, np.ones(luma.shape, np.float32))
+
+
 def region_anchor(guidance: Guidance, places: Sequence[Place], luma: Small, format: VideoFormat) -> Anchor:
     """Where a region of the palette is in one frame, as paint of one channel."""
     mask = np.zeros(luma.shape, np.float32)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -14,73 +14,92 @@ from restore.colorimetry import lightness_of
 from restore.frames import VideoFormat
 from restore.pipeline.contract import Device
 from restore.stages.colorize import chroma
-from restore.stages.colorize.follow import Anchor
+from restore.stages.colorize.follow import Anchor, Paint
+from restore.stages.colorize.guidance import picture_tensor
 from restore.stages.colorize.networks import load_proposer
-from restore.stages.colorize.proposer import Proposer
+from restore.stages.colorize.proposer import ColorHints, Proposer
 from restore.stages.colorize.records import Records
 
 _BATCH = 8
 _LEAST_TRUST = 0.1
-
-
-@dataclass
-class _Asked:
-    number: int
-    lightness: torch.Tensor
-    luma: torch.Tensor
+_KNOWN = 0.3
+"""Share of a place of the network's picture that a hint must cover to be said there."""
 
 
 class Proposals:
-    """Asks a network about some frames of each shot, in batches."""
+    """Keeps some frames of each shot as a network wants to see them; at the shot's end, asks about them in batches."""
 
     def __init__(self, model: str | Path) -> None:
         self._model = model
         self._proposer: Proposer | None = None
         self._weights = (0.0, 0.0)
         self._size = self._input = (0, 0)
+        self._shown: Records | None = None
         self._answers: Records | None = None
-        self._waiting: list[_Asked] = []
         self.numbers: list[int] = []
-        """Frames that were asked about, from the shot's first."""
+        """Frames that it is asked about, from the shot's first."""
 
     def open(self, device: Device) -> None:
         """Load the network."""
         self._proposer = load_proposer(self._model, device)
 
+    @property
+    def takes_hints(self) -> bool:
+        """Whether the network heeds colours that are known at some places."""
+        return self._proposer is not None and self._proposer.takes_hints
+
     def begin(self, size: tuple[int, int], format: VideoFormat) -> None:
         """A shot starts; answers are kept at the plan's `size`."""
         assert self._proposer is not None
-        if self._answers is not None:
-            self._answers.close()
-        self._answers = Records((*size, 3), np.float16)
+        self.close()
         self._weights, self._size = chroma.weights_of(format), size
         self._input = self._proposer.input_size(format.height, round(format.width * float(format.sample_aspect)))
-        self._waiting, self.numbers = [], []
+        self._shown, self._answers = Records((1, *self._input), np.float32), Records((*size, 3), np.float16)
+        self.numbers = []
 
-    def see(self, number: int, luma: torch.Tensor, wanted: bool, last: bool) -> None:
-        """A frame of the shot, (1, H, W) luma, in order; the network is asked about it if it is wanted."""
-        if wanted:
-            self.numbers.append(number)
-            lightness = lightness_of(F.interpolate(luma.unsqueeze(1), self._input, mode="area").clamp(0, 1))
-            small = F.interpolate(luma.unsqueeze(1), self._size, mode="area")[:, 0].clamp(0, 1)
-            self._waiting.append(_Asked(number, lightness, small))
-        if self._waiting and (last or len(self._waiting) == _BATCH):
-            self._ask()
+    def close(self) -> None:
+        """Forget the shot before."""
+        for kept in (self._shown, self._answers):
+            if kept is not None:
+                kept.close()
 
-    def _ask(self) -> None:
+    def see(self, number: int, luma: torch.Tensor) -> None:
+        """A frame of the shot that stands for others, (1, H, W) luma; frames are shown in order."""
+        assert self._shown is not None
+        shown = lightness_of(F.interpolate(luma.unsqueeze(1), self._input, mode="area").clamp(0, 1))
+        self._shown[len(self.numbers)] = shown[0].cpu().numpy()
+        self.numbers.append(number)
+
+    def ask(self, picture: Callable[[int], Small], marks: Callable[[int], Paint] | None = None) -> None:
+        """Ask about all frames seen.
+
+        `picture` gives the plan's picture of a frame; `marks` what a person's hints say of it: (h, w, 3), a*, b* and 1
+        where a hint lies, all 0 elsewhere and between where it covers a place in part.
+        """
         assert self._proposer is not None
+        assert self._shown is not None
         assert self._answers is not None
-        answer = self._proposer.propose(torch.cat([asked.lightness for asked in self._waiting]))
-        luma = torch.cat([asked.luma for asked in self._waiting])
-        ab = F.interpolate(answer.ab, self._size, mode="bilinear", align_corners=False)
-        colours = chroma.of_lab(luma, ab, self._weights)
-        trust = torch.ones_like(luma).unsqueeze(1)
-        if answer.confidence is not None:
-            trust = F.interpolate(answer.confidence, self._size, mode="bilinear", align_corners=False)
-        found = torch.cat((colours, trust.clamp(_LEAST_TRUST, 1)), 1).permute(0, 2, 3, 1).cpu().numpy()
-        for asked, each in zip(self._waiting, found, strict=True):
-            self._answers[asked.number] = each
-        self._waiting = []
+        for start in range(0, len(self.numbers), _BATCH):
+            numbers = self.numbers[start : start + _BATCH]
+            shown = [torch.tensor(self._shown[start + place]) for place in range(len(numbers))]
+            hints = None if marks is None else self._hints([marks(number) for number in numbers])
+            answer = self._proposer.propose(torch.stack(shown), hints)
+            luma = torch.cat([picture_tensor(picture(number)) for number in numbers])
+            ab = F.interpolate(answer.ab, self._size, mode="bilinear", align_corners=False)
+            colours = chroma.of_lab(luma, ab, self._weights)
+            trust = torch.ones_like(luma).unsqueeze(1)
+            if answer.confidence is not None:
+                trust = F.interpolate(answer.confidence, self._size, mode="bilinear", align_corners=False)
+            found = torch.cat((colours, trust.clamp(_LEAST_TRUST, 1)), 1).permute(0, 2, 3, 1).numpy()
+            for number, each in zip(numbers, found, strict=True):
+                self._answers[number] = each
+
+    def _hints(self, marks: list[Paint]) -> ColorHints:
+        """Marks at the network's size."""
+        small = F.interpolate(torch.from_numpy(np.stack(marks)).permute(0, 3, 1, 2), self._input, mode="area")
+        share = small[:, 2:]
+        known = (share > _KNOWN).float()
+        return ColorHints(known * small[:, :2] / share.clamp_min(_KNOWN), known)
 
     def anchor(self, number: int, picture: Small) -> Anchor:
         """What it said of a frame."""
