@@ -88,6 +88,10 @@ class EngineError(RestoreError, RuntimeError):
     """Workers keep dying, or cannot be reached."""
 
 
+class ClusterError(EngineError):
+    """A cluster cannot be reached, has no room, or does not see the files: no fault of the job's."""
+
+
 class DeviceError(RestoreError, RuntimeError):
     """The device asked for is not there."""
 

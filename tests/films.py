@@ -219,6 +219,18 @@ def _subtitle(stream: Any, path: Path, start: float, seconds: float, text: str) 
     return packet
 
 
+def reel_of_shots(path: Path) -> Path:
+    """Three shots of flickering texture."""
+
+    def planes(number: int) -> Planes:
+        texture = np.random.default_rng(number // 30).integers(40, 200, (48, 64))
+        flicker = 1 + 0.1 * np.sin(number * 2.1)
+        grey = np.full((24, 32), 128, np.uint8)
+        return np.clip(texture * flicker, 16, 235).astype(np.uint8), grey, grey
+
+    return write_film(path, FilmSpec(codec="ffv1", frames=90, pictures=planes))
+
+
 # --- reading back ---------------------------------------------------------------------------------------------------
 
 

@@ -16,6 +16,7 @@ ALLOWED = {
     # The ground floor: no other room.
     "errors": set(),
     "times": {"errors"},
+    "files": set(),
     "frames": {"errors"},
     "colorimetry": {"errors"},
     "nets": set(),
@@ -25,13 +26,13 @@ ALLOWED = {
     "damage": {"errors", "frames", "nets", "media"},
     "zoo": {"errors", "nets"},
     "analysis": {"errors", "colorimetry", "frames", "nets", "zoo"},
-    "faces": {"errors", "frames", "nets", "zoo", "analysis"},
+    "faces": {"errors", "times", "frames", "nets", "zoo", "analysis"},
     # Knows the stages' contract, never a stage.
-    "pipeline": {"errors", "colorimetry", "frames", "times", "media", "provenance", "analysis"},
-    "stages": {"errors", "times", "colorimetry", "frames", "media", "pipeline", "faces", "analysis", "zoo", "damage",
-               "nets"},
+    "pipeline": {"errors", "files", "colorimetry", "frames", "times", "media", "provenance", "analysis"},
+    "stages": {"errors", "times", "colorimetry", "frames", "media", "pipeline", "provenance", "faces", "analysis",
+               "zoo", "damage", "nets"},
     "voice": {"errors", "frames", "media", "pipeline", "provenance", "analysis", "zoo", "damage", "nets"},
-    "report": {"errors", "frames", "times", "media", "pipeline", "analysis"},
+    "report": {"errors", "files", "frames", "times", "media", "pipeline", "analysis"},
     "recipe": {"errors", "media", "pipeline", "stages", "voice"},
     "presets": {"errors", "recipe", "stages"},
     "engines": {"errors", "frames", "pipeline"},
@@ -39,12 +40,15 @@ ALLOWED = {
     "api": {"errors", "frames", "times", "media", "pipeline", "engines", "recipe", "presets", "stages", "voice", "zoo",
             "report", "provenance"},
     "examine": {"errors", "frames", "media", "pipeline", "engines", "recipe", "stages", "voice", "report"},
-    "people": {"errors", "frames", "media", "pipeline", "faces", "report"},
+    "versions": {"errors", "files", "frames", "media", "pipeline", "engines", "recipe", "presets", "stages", "report",
+                 "api"},
+    "passes": {"errors", "files", "faces", "pipeline"},
+    "people": {"errors", "files", "frames", "media", "pipeline", "faces", "report"},
     "pages": {"errors", "examine", "pipeline", "recipe", "stages", "voice", "report"},
     # Many jobs.
-    "archive": {"errors", "times", "media", "pipeline", "recipe", "api", "pages"},
-    "cli": {"errors", "times", "api", "examine", "pages", "people", "recipe", "presets", "stages", "voice", "pipeline",
-            "media", "zoo", "report", "engines", "archive"},
+    "archive": {"errors", "files", "times", "media", "pipeline", "engines", "recipe", "api", "pages"},
+    "cli": {"errors", "files", "times", "api", "examine", "pages", "people", "passes", "versions", "recipe", "presets",
+            "stages", "voice", "pipeline", "media", "zoo", "report", "engines", "archive"},
 }  # fmt: skip
 CONTRACT = {
     "restore.pipeline.contract",
@@ -131,14 +135,15 @@ def test_av_and_network_stay_in_their_rooms(path: Path) -> None:
         if top == "av":
             assert room in ("media", "damage") or name == "restore.cli.doctor", f"{name}: only media imports av"
         if top in ("urllib", "http", "requests", "socket") and module != "urllib.parse":
-            local = name in ("restore.engines.ray", "restore.report.review_server")
+            local = name in ("restore.engines.cluster", "restore.report.review_server")
             assert room == "zoo" or local, f"{name}: only the zoo is on the network"
         if top in ("pickle", "marshal", "shelve"):
             assert name == "restore.zoo.load", f"{name}: no pickles"
 
 
-TORCH_FREE = ("errors", "times", "cli", "zoo.table", "zoo.spec", "zoo.resolve", "media.options", "recipe", "presets",
-              "pipeline.contract", "pipeline.audio_contract", "pipeline.catalogue", "stages", "voice")  # fmt: skip
+TORCH_FREE = ("errors", "times", "files", "cli", "engines.choice", "engines.cluster", "zoo.table", "zoo.spec",
+              "zoo.resolve", "media.options", "recipe", "presets", "pipeline.contract", "pipeline.audio_contract",
+              "pipeline.catalogue", "stages", "voice")  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
+
+Row = npt.NDArray[np.float64]
+Places = npt.NDArray[np.int64]
 
 HOP_SECONDS = 0.005
 LOWEST, HIGHEST = 60.0, 500.0
@@ -92,13 +96,16 @@ def _best_path(match: Tensor, lags: Tensor) -> Tensor:
     """(frames,) the place in `lags` of each frame's cycle, -1 where it is unvoiced."""
     octaves = torch.log2(lags.double())
     merit = (match - _LONG * (octaves - octaves[0]) - _VOICED).numpy()
-    jump = (_JUMP * (octaves[:, None] - octaves[None]).abs()).numpy()
+    slope = _JUMP * octaves.numpy()
     total, silent = merit[0], 0.0
     back, woke = [], []
     for row in merit[1:]:
-        moved = total[:, None] - jump
-        where = moved.argmax(0)
-        best = moved[where, np.arange(len(row))]
+        # The best of all others less the way to them, at every lag: two running maxima, since ways add up.
+        rising, from_below = _running_best(total + slope)
+        falling, from_above = _running_best((total - slope)[::-1])
+        rising, falling = rising - slope, falling[::-1] + slope
+        best = np.maximum(rising, falling)
+        where = np.where(rising >= falling, from_below, len(row) - 1 - from_above[::-1])
         entered = silent - _SWITCH
         left, last = float(total.max()) - _SWITCH, int(total.argmax())
         back.append(np.where(entered > best, -1, where))
@@ -110,6 +117,13 @@ def _best_path(match: Tensor, lags: Tensor) -> Tensor:
         place = int(where[place]) if place >= 0 else last
         path.append(place)
     return torch.tensor(path[::-1])
+
+
+def _running_best(values: Row) -> tuple[Row, Places]:
+    """The largest of the values so far at each place, and where it was first."""
+    best = np.maximum.accumulate(values)
+    new = np.concatenate(([True], values[1:] > best[:-1]))
+    return best, np.maximum.accumulate(np.where(new, np.arange(len(values)), 0))
 
 
 def at_every(values: Tensor, first: int, samples: int, rate: int) -> Tensor:

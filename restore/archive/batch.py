@@ -5,8 +5,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import multiprocessing
-import os
 import shutil
 import time
 from collections import deque
@@ -15,7 +13,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from multiprocessing.connection import Connection, wait
-from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -23,8 +20,18 @@ from filelock import FileLock, Timeout
 
 from restore.archive.ledger import FileFacts, Ledger, Outcome
 from restore.archive.reels import Reel
-from restore.archive.worker import DONE, FAILED, NO_ROOM, PROGRESS, STOP, STOPPED, Task, serve
-from restore.errors import CancelledError, DiskFullError, JobBusyError, OptionError, OutputError, PlanError
+from restore.archive.worker import DONE, FAILED, NO_CLUSTER, NO_ROOM, PROGRESS, STOP, STOPPED, Task, serve
+from restore.engines.choice import EngineChoice
+from restore.engines.processes import Process, cores, start
+from restore.errors import (
+    CancelledError,
+    ClusterError,
+    DiskFullError,
+    JobBusyError,
+    OptionError,
+    OutputError,
+    PlanError,
+)
 from restore.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -44,6 +51,8 @@ class BatchOptions:
     device: str = "auto"
     devices: tuple[str, ...] = ()
     """Devices of the child processes in turn; `device` for all if empty."""
+    engine: EngineChoice = EngineChoice()
+    """Who renders the segments of each reel."""
     precision: str = "auto"
     work_dir: Path | None = None
     """Job folders go below it, the tree mirrored; beside the outputs if None."""
@@ -105,7 +114,7 @@ class Summary:
 
 @dataclass(slots=True)
 class _Child:
-    process: SpawnProcess
+    process: Process
     pipe: Connection
     device: str
     reel: Reel | None = None
@@ -153,12 +162,14 @@ class Batch:
         self._died_once: set[str] = set()
         self._again: deque[tuple[Reel, Recipe]] = deque()
         self._begun = 0
+        self._engine: EngineChoice | None = None
         self._ends = time.monotonic() + options.max_hours * 3600 if options.max_hours is not None else None
 
     def run(self, reels: Sequence[Reel], out: Path) -> Summary:
         """Do what is left to do of these reels. May be called again with further ones.
 
-        Raises CancelledError, and OptionError for recipes that cannot be, before any reel is begun.
+        Raises CancelledError, OptionError for recipes that cannot be, before any reel is begun, DiskFullError, and
+        ClusterError where the engine's machines cannot be reached.
         """
         recipes = [self.recipe_of(reel) for reel in reels]
         waiting = deque(zip(reels, recipes, strict=True))
@@ -245,16 +256,14 @@ class Batch:
             child.pipe.send(task)
 
     def _start(self) -> _Child:
-        context = multiprocessing.get_context("spawn")
-        ours, theirs = context.Pipe()
         devices = self.options.devices or (self.options.device,)
         taken = [child.device for child in self._children]
-        device = min(devices, key=taken.count)
-        threads = max(1, (os.cpu_count() or 1) // self.options.jobs)
-        process = context.Process(target=serve, args=(theirs, threads), name="restore-batch", daemon=False)
-        process.start()
-        theirs.close()
-        child = _Child(process, ours, device)
+        threads = max(1, cores() // self.options.jobs)
+        if self._engine is None:  # one cluster for all, reached once there is work
+            self._engine = self.options.engine.reached()
+        needs = ["restore.api", "restore.pages"]
+        process, pipe = start(serve, threads, self._engine, name="restore-batch", daemon=False, needs=needs)
+        child = _Child(process, pipe, min(devices, key=taken.count))
         self._children.append(child)
         return child
 
@@ -284,6 +293,8 @@ class Batch:
             self._write(reel, child.key, "failed", kind=name, error=error, facts=facts)
         elif kind == NO_ROOM:
             raise DiskFullError(content)
+        elif kind == NO_CLUSTER:
+            raise ClusterError(content)
         elif kind != STOPPED:
             raise PlanError(f"{reel.source}: the child process said {kind!r}, which means nothing")
 
@@ -344,6 +355,16 @@ def _key(reel: Reel, recipe: Recipe) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+def _column(recipe: Recipe, reel: Reel) -> str:
+    """Which of a reel's overrides is wrong by itself, for a message."""
+    for name, column in reel.columns.items():
+        try:
+            recipe.with_values({name: reel.settings[name]})
+        except OptionError:
+            return f", column {column}"
+    return ""
+
+
 def recipes(base: Recipe | None, load: Callable[[str], Recipe]) -> Callable[[Reel], Recipe]:
     """How a reel's recipe is found: its own, or `base`, with its overrides. `load` reads one by name, once each."""
     loaded: dict[str, Recipe] = {}
@@ -358,6 +379,6 @@ def recipes(base: Recipe | None, load: Callable[[str], Recipe]) -> Callable[[Ree
         try:
             return recipe.with_values(reel.settings) if reel.settings else recipe
         except OptionError as error:
-            raise OptionError(f"{reel.place}: {error}") from None
+            raise OptionError(f"{reel.place}{_column(recipe, reel)}: {error}") from None
 
     return recipe_of

@@ -17,8 +17,8 @@ from typing import Literal
 
 from restore import __version__
 from restore.errors import OutputExistsError, SourceNotFoundError
+from restore.files import write_text
 from restore.media.framemd5 import write_framemd5
-from restore.pipeline.plan import write_text
 
 SHA256, FRAMEMD5 = ".sha256", ".framemd5"
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 from restore.errors import PlanError
-from restore.pipeline.plan import write_text
+from restore.files import write_text
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import string
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from glob import has_magic
@@ -34,6 +34,8 @@ class Reel:
     """Overrides, ``stage.option`` to value."""
     place: str = ""
     """Where in the manifest it stands, for messages."""
+    columns: Mapping[str, int] = field(default_factory=dict)
+    """Of the overrides in it, where it is a table."""
 
 
 def reels_in(
@@ -104,7 +106,10 @@ def _files(
             if path.absolute() != out.absolute():
                 yield from _files(path, out, wanted, seen, unreadable)
         elif any(fnmatch(entry.name, one) for one in wanted) if wanted else path.suffix.lower() in FILMS:
-            yield path
+            if entry.is_file() or not path.exists():  # one that leads nowhere is a reel that fails
+                yield path
+            else:
+                unreadable.append(f"{path}: is no file")  # a pipe would be waited on for ever
 
 
 def output_name(pattern: str, source: Path, number: int) -> str:

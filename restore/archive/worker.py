@@ -15,13 +15,17 @@ import time
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from restore.archive.ledger import FileFacts
-from restore.errors import CancelledError, DiskFullError, RestoreError, SourceError, SourceNotFoundError
+from restore.engines.choice import EngineChoice
+from restore.errors import CancelledError, ClusterError, DiskFullError, RestoreError, SourceError, SourceNotFoundError
 from restore.recipe import Recipe
 
-PROGRESS, DONE, FAILED, STOPPED, NO_ROOM = "progress", "done", "failed", "stopped", "no room"
+if TYPE_CHECKING:
+    from restore.pipeline.render import Engine
+
+PROGRESS, DONE, FAILED, STOPPED, NO_ROOM, NO_CLUSTER = "progress", "done", "failed", "stopped", "no room", "no cluster"
 """Kinds of messages to the parent."""
 STOP = "stop"
 """What the parent says to have the running job stopped; anything else is a `Task`."""
@@ -42,7 +46,7 @@ class Task:
     fixity: bool = False
 
 
-def serve(pipe: Connection, threads: int) -> None:
+def serve(pipe: Connection, threads: int, choice: EngineChoice) -> None:
     """Work through tasks until the parent closes the pipe."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -52,9 +56,10 @@ def serve(pipe: Connection, threads: int) -> None:
     import torch
 
     torch.set_num_threads(threads)
+    engine = choice.build()
     while (task := tasks.get()) is not None:
         stop.clear()
-        pipe.send(_carry_out(task, pipe, stop))
+        pipe.send(_carry_out(task, engine, pipe, stop))
 
 
 def _listen(pipe: Connection, tasks: queue.SimpleQueue[Task | None], stop: threading.Event) -> None:
@@ -69,17 +74,19 @@ def _listen(pipe: Connection, tasks: queue.SimpleQueue[Task | None], stop: threa
             tasks.put(said)
 
 
-def _carry_out(task: Task, pipe: Connection, stop: threading.Event) -> tuple[str, Any]:
+def _carry_out(task: Task, engine: Engine, pipe: Connection, stop: threading.Event) -> tuple[str, Any]:
     """Restore one reel; returns the message that says how it went."""
     facts: FileFacts | None = None
     try:
         facts = FileFacts.of(task.source)
         facts = facts.hashed(task.source)
-        return DONE, _restore(task, facts, pipe, stop)
+        return DONE, _restore(task, engine, facts, pipe, stop)
     except CancelledError:
         return STOPPED, None
     except DiskFullError as error:
         return NO_ROOM, str(error)
+    except ClusterError as error:
+        return NO_CLUSTER, str(error)
     except FileNotFoundError as error:
         kind = error if isinstance(error, RestoreError) else SourceNotFoundError(f"{task.source}: no such file")
         return FAILED, (type(kind).__name__, str(kind), facts)
@@ -92,7 +99,7 @@ def _carry_out(task: Task, pipe: Connection, stop: threading.Event) -> tuple[str
         return FAILED, (type(error).__name__, f"{task.source}: internal error: {words}", facts)
 
 
-def _restore(task: Task, facts: FileFacts, pipe: Connection, stop: threading.Event) -> dict[str, Any]:
+def _restore(task: Task, engine: Engine, facts: FileFacts, pipe: Connection, stop: threading.Event) -> dict[str, Any]:
     from restore import api, pages
 
     task.output.parent.mkdir(parents=True, exist_ok=True)
@@ -101,7 +108,7 @@ def _restore(task: Task, facts: FileFacts, pipe: Connection, stop: threading.Eve
     begun = time.monotonic()
     result = api.run(
         task.source, task.output, Recipe.from_dict(task.recipe), work_dir=task.work_dir, overwrite=task.overwrite,
-        device=task.device, precision=task.precision, cancel=stop,
+        device=task.device, precision=task.precision, engine=engine, cancel=stop,
         on_progress=lambda progress: pipe.send((PROGRESS, progress)),
     )  # fmt: skip
     if not FileFacts.of(task.source).same_stat(facts):

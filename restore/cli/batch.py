@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from restore.cli.job import progress_line, stopping
+from restore.cli.job import PRECISIONS, engine_options, listed, progress_line, stopping
 from restore.cli.options import GroupedCommand
-from restore.errors import CancelledError, DiskFullError, OptionError
+from restore.errors import CancelledError, ClusterError, DiskFullError, OptionError
 from restore.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ Examples:
   restore batch reels restored --recipe film
   restore batch reels restored --recipe film.toml --name '{stem}_restored.mkv'
   restore batch 'reels/**/*.mov' restored --recipe film.toml --jobs 2 --devices cuda:0,cuda:1
+  restore batch reels restored --recipe film --engine ray --address auto
   restore batch reels.csv restored --recipe film.toml --max-hours 8
   restore batch inbox restored --recipe film.toml --watch
 
@@ -44,6 +45,8 @@ Examples:
 Exit status: 0 all are restored, 3 some failed or had damaged sources,
 1 none could be restored, 2 wrong command line, 130 interrupted.
 """
+_INDEX_EVERY = 300.0
+"""Seconds between two index pages of a batch that runs."""
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 
 
@@ -60,11 +63,17 @@ def _bytes(text: str) -> int:
 def _batch(sources: str, output: Path, **values: Any) -> int:
     from restore.archive.batch import Batch, BatchOptions, batch_folder, recipes
     from restore.archive.ledger import Ledger
+    from restore.engines.choice import EngineChoice
 
+    devices = tuple(listed(values["devices"]))
+    engine = EngineChoice.asked(values["engine"], values["workers"], (), values["address"])
+    if engine.name != "inline":
+        engine, devices = EngineChoice.asked(engine.name, engine.workers, devices, engine.address), ()
     options = BatchOptions(
         jobs=values["jobs"],
         device=values["device"],
-        devices=tuple(name.strip() for name in (values["devices"] or "").split(",") if name.strip()),
+        devices=devices,
+        engine=engine,
         precision=values["precision"],
         work_dir=values["work_dir"],
         overwrite=values["overwrite"],
@@ -87,6 +96,8 @@ def _batch(sources: str, output: Path, **values: Any) -> int:
         return _preview(reels, teller)
     with batch_folder(output) as folder, stopping() as stop, teller.open():
         batch = Batch(Ledger(folder / "ledger.jsonl"), recipe_of, options, teller, stop.is_set)
+        if options.report:
+            teller.now_and_then = lambda: _write_index(output, batch, options)
         try:
             summary = _go(batch, find, reels, output, values["watch"], stop, teller)
         finally:
@@ -165,10 +176,12 @@ def _go(
     teller.total(len(reels))
     try:
         summary = batch.run(reels, out)
-    except DiskFullError:
+    except (ClusterError, DiskFullError):
         teller.summary(batch.summary)
         raise
     teller.summary(summary)
+    if watch is not None:
+        teller.now_and_then()
     if watch is None or summary.stopped or summary.left:
         return summary
     steady = Steady(reels)
@@ -179,6 +192,7 @@ def _go(
         teller.total(len(ready))
         summary = batch.run(ready, out)
         teller.summary(summary)
+        teller.now_and_then()
         if summary.stopped or summary.left:
             return summary
     raise CancelledError("stopped; the same command goes on from here")
@@ -192,6 +206,9 @@ class _Teller:
         self._known_unreadable: set[str] = set()
         self._number, self._total = 0, 0
         self._last: dict[str, float] = {}
+        self.now_and_then: Callable[[], None] = lambda: None
+        """Called after a reel, every few minutes."""
+        self._called = time.monotonic()
         self._bar: Any = None
         self._tasks: dict[str, Any] = {}
 
@@ -264,6 +281,9 @@ class _Teller:
         if self._bar is not None and reel.source in self._tasks:
             self._bar.remove_task(self._tasks.pop(reel.source))
         self._advance()
+        if time.monotonic() - self._called > _INDEX_EVERY:
+            self.now_and_then()
+            self._called = time.monotonic()
         facts = {"source": outcome.source, "output": outcome.output, "seconds": round(outcome.seconds, 3)}
         if outcome.state == "failed":
             self.say("failed", f"restore: {outcome.error}", style={"fg": "red"}, error=outcome.error,
@@ -324,8 +344,10 @@ batch = GroupedCommand(
             click.Option(["--jobs"], type=click.IntRange(1, 64), default=1, show_default=True, metavar="NUMBER",
                          help="Reels at once, each in a process of its own."),
             click.Option(["--device"], default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, mps."),
-            click.Option(["--devices"], help="Devices of the reels at once, in turn: cuda:0,cuda:1."),
-            click.Option(["--precision"], type=click.Choice(["auto", "fp32", "bf16", "fp16"]), default="auto",
+            click.Option(["--devices"], help="Devices of the reels at once, in turn: cuda:0,cuda:1; or of the "
+                         "workers of --engine local."),
+            *engine_options(),
+            click.Option(["--precision"], type=click.Choice(PRECISIONS), default="auto",
                          show_default=True, help="What convolutions compute in."),
             click.Option(["--work-dir"], type=click.Path(path_type=Path), help="Job folders go below it. [default: "
                          "beside the outputs]"),

@@ -12,7 +12,7 @@ from restore.cli.options import GroupedCommand
 from restore.cli.preset import preset_options, preset_recipe, write_recipe
 
 _HELP = """\
-Restore a black-and-white or faded reel: fields, weave, flicker, dirt and scratches, and enlarge it.
+Restore a black-and-white or faded reel: fields, weave, flicker, dirt and scratches, sound, and enlarge it.
 
 Moderate by default; a stage that finds nothing to do changes nothing. Every strength can be reached: all at once
 with --strength, one by one with --set, or in a recipe made with --write-recipe. SOURCE is a film, a pattern of
@@ -24,6 +24,7 @@ Examples:
   restore film reel.mp4 reel_restored.mp4
   restore film reel.mp4 reel_restored.mp4 --preview
   restore film reel.mkv reel_clean.mkv --no-upscale --strength 0.7
+  restore film reel.mkv reel_clean.mkv --no-sound
   restore film reel.mkv reel_hd.mkv --height 1080 --skip stabilize --set dedust.sensitivity=0.7
   restore film reel.mp4 reel_restored.mp4 --write-recipe film.toml
   restore run reel.mp4 reel_restored.mp4 --recipe film.toml

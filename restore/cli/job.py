@@ -23,13 +23,12 @@ if TYPE_CHECKING:
     from restore.examine import PreviewResult
     from restore.media.probe import SourceInfo
     from restore.pipeline.progress import Progress
-    from restore.pipeline.render import Engine
     from restore.pipeline.runner import JobResult
     from restore.pipeline.setup import Setup
     from restore.pipeline.sound_runner import SoundSetup
 
 _DAMAGED = 3
-_PRECISIONS = ["auto", "fp32", "bf16", "fp16"]
+PRECISIONS = ["auto", "fp32", "bf16", "fp16"]
 
 
 def job_options() -> list[click.Option]:
@@ -40,14 +39,10 @@ def job_options() -> list[click.Option]:
         click.Option(["--overwrite"], is_flag=True, help="Replace an output that this job did not make."),
         click.Option(["--work-dir"], type=click.Path(path_type=Path), help="The job folder. [default: OUTPUT.restore]"),
         click.Option(["--device"], default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, mps."),
-        click.Option(["--precision"], type=click.Choice(_PRECISIONS), default="auto", show_default=True,
+        click.Option(["--precision"], type=click.Choice(PRECISIONS), default="auto", show_default=True,
                      help="What convolutions compute in; auto is fp32 for sources above 8 bits and masters."),
         click.Option(["--batch"], type=click.IntRange(1, 256), help="Frames a batch; found by measuring if not given."),
-        click.Option(["--engine"], type=click.Choice(["inline", "local", "ray"]),
-                     help="Who renders: this process (the default), worker processes, or a Ray cluster."),
-        click.Option(["--workers"], type=click.IntRange(1, 256), help="Workers; alone it implies --engine local."),
-        click.Option(["--address"], metavar="ADDRESS", help="A Ray cluster: auto, HOST:PORT, ray://HOST:PORT; implies "
-                     "--engine ray. [default: this machine's, or one is started]"),
+        *engine_options(),
         click.Option(["--devices"], help="Devices of the workers, one each: cuda:0,cuda:1."),
         click.Option(["--no-report"], is_flag=True, help="Do not write report.html into the job folder."),
         click.Option(["--dry-run"], is_flag=True, help="Check everything, say what would be done, and stop."),
@@ -79,12 +74,14 @@ def with_io(recipe: Recipe, values: dict[str, Any]) -> Recipe:
 def run_job(source: str, output: Path, recipe: Recipe, values: dict[str, Any]) -> int:
     """Prepare, run, and say how it went. Returns the exit status."""
     from restore import api
+    from restore.engines.choice import EngineChoice
 
+    engine = EngineChoice.asked(values["engine"], values["workers"], listed(values["devices"]), values["address"])
     voice, setup = _prepared(source, output, recipe, values)
     if values["dry_run"]:
         return 0
     with stopping() as stop, voice.progress() as report:
-        result = api.run_prepared(setup, engine=_engine(values), on_progress=report, cancel=stop)
+        result = api.run_prepared(setup, engine=engine.build(), on_progress=report, cancel=stop)
     if not values["no_report"] and not (result.unchanged and (result.folder / "report.html").exists()):
         voice.report(result.folder)
     voice.result(result)
@@ -120,26 +117,20 @@ def _prepared(source: str, output: Path, recipe: Recipe, values: dict[str, Any])
     return voice, setup
 
 
-def _engine(values: dict[str, Any]) -> Engine | None:
-    """The engine asked for; None is the default, in this process."""
-    devices = [name.strip() for name in (values["devices"] or "").split(",") if name.strip()]
-    address = values["address"]
-    asked = values["engine"] or ("ray" if address else "local" if values["workers"] or devices else "inline")
-    if address and asked != "ray":
-        raise OptionError(f"--address is a Ray cluster's: leave it out, or --engine {asked}")
-    if asked == "ray":
-        if devices:
-            raise OptionError("--devices is for --engine local: Ray gives each worker its own")
-        from restore.engines.ray import RayEngine
+def engine_options() -> list[click.Option]:
+    """Who renders."""
+    return [
+        click.Option(["--engine"], type=click.Choice(["inline", "local", "ray"]),
+                     help="Who renders: this process (the default), worker processes, or a Ray cluster."),
+        click.Option(["--workers"], type=click.IntRange(1, 256), help="Workers; alone it implies --engine local."),
+        click.Option(["--address"], metavar="ADDRESS", help="A Ray cluster: auto, HOST:PORT, ray://HOST:PORT; implies "
+                     "--engine ray. [default: this machine's, or one is started]"),
+    ]  # fmt: skip
 
-        return RayEngine(values["workers"], address)
-    if asked == "inline":
-        if values["workers"] or devices:
-            raise OptionError("--engine inline renders in this process: leave out --workers and --devices")
-        return None
-    from restore.engines.local import LocalEngine
 
-    return LocalEngine(values["workers"], devices)
+def listed(words: str | None) -> list[str]:
+    """Names apart by commas."""
+    return [name.strip() for name in (words or "").split(",") if name.strip()]
 
 
 @contextmanager
@@ -306,7 +297,7 @@ def describe(setup: Setup | SoundSetup) -> dict[str, Any]:
         "device": str(setup.device.torch_device),
         "precision": setup.device.precision,
         "job": str(setup.folder),
-        "notes": list(getattr(setup.output, "notes", ())),
+        "notes": list(setup.notes),
     }
 
 

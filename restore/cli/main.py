@@ -26,6 +26,8 @@ _COMMANDS = {
     "stabilize": ("restore.cli.stage:stage_command", "Take gate weave away; the camera's movement stays."),
     "refade": ("restore.cli.stage:stage_command", "Give faded film and photographs contrast and colour back."),
     "retouch": ("restore.cli.stage:stage_command", "Take scratches, creases and specks out of photographs."),
+    "reage": ("restore.cli.reage:reage_command", "Make one person's face younger or older."),
+    "versions": ("restore.cli.versions:versions", "Try many settings on one face, and choose."),
     "faces": ("restore.cli.faces:faces", "Find the people of a film, each face followed."),
     "voice": ("restore.cli.voice:voice", "Repair the sound of a film, or a sound file."),
     "run": ("restore.cli.run:run", "Run a recipe, or several stages in a chain."),

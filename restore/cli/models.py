@@ -156,7 +156,7 @@ def _facts(file: zoo.ModelFile) -> dict[str, Any]:
     facts: dict[str, Any] = {
         "id": file.id,
         "title": spec.title if spec else file.id,
-        "kind": spec.kind if spec else "upscale" if file.scale else "colorize",
+        "kind": file.kind,
         "purpose": spec.purpose if spec else "your own network",
         "scale": spec.scale if spec else file.scale,
         "licence": spec.licence.id if spec else "not stated",

@@ -16,7 +16,7 @@ from restore.pipeline.contract import first_problem
 Model = TypeVar("Model", bound=BaseModel)
 
 _SHORT = {"encoder_options": ("-e", "encoder_options"), "skip_streams": ("--skip-stream", "skip_streams")}
-_NAMES: dict[str, str] = {"transfer": "--input-transfer"}
+_NAMES: dict[str, str] = {"transfer": "--input-transfer", "from_age": "--from"}
 
 
 def _bare(annotation: Any) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +11,11 @@ from restore import __version__
 from restore.cli.job import with_io
 from restore.cli.options import option_for
 from restore.errors import OutputError, OutputExistsError
+from restore.files import write_text
 from restore.presets import as_toml, preset, preset_stages
 from restore.recipe import Recipe
 from restore.stages import options_of
+from restore.voice import SOUND
 
 _SIZE = ("scale", "height")
 """Options of `upscale` that have a flag of their own."""
@@ -24,6 +25,7 @@ def preset_options(name: str) -> list[click.Option]:
     """Options of a command that runs a preset."""
     stages = ", ".join(preset_stages(name))
     size = options_of("upscale").model_fields
+    quiet = click.Option(["--no-sound"], is_flag=True, help="Copy the sound as it is; like --skip for each.")
     return [
         click.Option(["--strength"], type=click.FloatRange(0, 1), metavar="NUMBER",
                      help="Of all stages at once, times each one's own; 0 changes nothing but the size. [default: 1]"),
@@ -33,6 +35,7 @@ def preset_options(name: str) -> list[click.Option]:
         click.Option(["--only"], multiple=True, metavar="STAGE", help="Keep this stage alone; repeatable."),
         *(option_for(option, size[option]) for option in _SIZE),
         click.Option(["--no-upscale"], is_flag=True, help="Keep the size; the same as --skip upscale."),
+        *([quiet] if any(stage in SOUND for stage in preset_stages(name)) else []),
         click.Option(["--write-recipe"], type=click.Path(path_type=Path), metavar="PATH",
                      help="Write what would run as a recipe, to edit and hand to restore run; render nothing."),
     ]  # fmt: skip
@@ -44,6 +47,8 @@ def preset_recipe(name: str, values: dict[str, Any]) -> Recipe:
     changes, skip = [*size, *values.pop("changes")], list(values.pop("skip"))
     if values.pop("no_upscale"):
         skip.append("upscale")
+    if values.pop("no_sound", False):
+        skip += [stage for stage in preset_stages(name) if stage in SOUND]
     recipe = preset(name, changes=changes, skip=skip, only=values.pop("only"), strength=values.pop("strength"))
     return with_io(recipe, values)
 
@@ -57,13 +62,8 @@ def write_recipe(name: str, recipe: Recipe, path: Path, overwrite: bool) -> None
         f"  restore run SOURCE OUTPUT --recipe {path.name}\n"
         "Lines that begin with # say what an option is if nothing is set."
     )
-    part = path.with_name(path.name + ".part")
     try:
-        with part.open("w", encoding="utf-8") as file:
-            file.write(as_toml(recipe, head))
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, path)
+        write_text(path, as_toml(recipe, head))
     except OSError as error:
         raise OutputError(f"{path}: cannot be written ({error.strerror})") from None
     click.echo(f"{path}: written; edit it, then: restore run SOURCE OUTPUT --recipe {path}", err=True)

@@ -3,41 +3,37 @@
 from __future__ import annotations
 
 import contextlib
-import multiprocessing
-import os
-from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
-from multiprocessing.context import SpawnProcess
 from typing import Any
 
 import torch
 
 from restore.engines.inline import InlineEngine
+from restore.engines.processes import Process, cores, start
 from restore.engines.worker import ENTRY, ERROR, FRAMES, serve
-from restore.errors import EngineError, OptionError, RestoreError
+from restore.engines.workers import Piece, Session, WorkerEngine
+from restore.errors import EngineError, RestoreError
 from restore.pipeline.journal import Entry
-from restore.pipeline.render import RenderTask, Work
+from restore.pipeline.render import RenderTask
 from restore.pipeline.study import Study
 
-TRIES = 3
-"""How often a segment is begun before its workers' deaths are taken for its own fault."""
 _POLL = 0.25
 
 
 @dataclass(slots=True)
 class _Worker:
-    process: SpawnProcess
+    process: Process
     pipe: Connection
     device: torch.device
-    work: Work | Study | None = None
+    piece: Piece | None = None
     reported: int = 0
-    """Frames of the present segment or shot already counted."""
+    """Frames of the present piece already counted."""
 
 
-class LocalEngine:
-    """`workers` processes; a worker that dies costs its segment, which another one renders.
+class LocalEngine(WorkerEngine):
+    """Worker processes.
 
     Args:
         workers: how many; one for each of `devices` if not given.
@@ -45,28 +41,16 @@ class LocalEngine:
     """
 
     def __init__(self, workers: int | None = None, devices: Sequence[str] = ()) -> None:
-        if workers is not None and workers < 1:
-            raise OptionError(f"{workers} workers cannot work: give at least 1")
-        self.count = workers or max(1, len(devices))
+        super().__init__(workers)
         self.devices = tuple(devices)
-        self.retried: list[str] = []
-        """Keys of segments that were begun again after a worker's death."""
 
-    def run(
-        self,
-        task: RenderTask,
-        works: Sequence[Work],
-        on_entry: Callable[[Entry], None],
+    def session(
+        self, task: RenderTask, pieces: Sequence[Piece], on_entry: Callable[[Entry | None], None],
         on_frame: Callable[[], None],
-        check: Callable[[], None],
-    ) -> None:
-        """See `Engine.run`. Raises EngineError for a segment whose workers keep dying."""
-
-        def done(entry: Entry | None) -> None:
-            assert entry is not None
-            on_entry(entry)
-
-        _Session(self, task, works, done, on_frame).run(check)
+    ) -> Session:  # fmt: skip
+        """See `WorkerEngine.session`."""
+        count = self.workers or max(1, len(self.devices))
+        return _Session(self.retried, task, pieces, on_entry, on_frame, count, self.devices)
 
     def analyse(
         self,
@@ -75,62 +59,54 @@ class LocalEngine:
         on_frames: Callable[[int], None],
         check: Callable[[], None],
     ) -> None:
-        """See `Engine.analyse`; one shot is analysed in this process. Raises EngineError as `run` does."""
+        """See `Engine.analyse`; one shot is analysed in this process."""
         if len(studies) == 1:
             InlineEngine().analyse(task, studies, on_frames, check)
         else:
-            _Session(self, task, studies, lambda _: None, lambda: on_frames(1)).run(check)
+            super().analyse(task, studies, on_frames, check)
 
 
-class _Session:
-    """One run of the engine."""
+class _Session(Session):
+    """Worker processes for some pieces; they end with it."""
 
     def __init__(
-        self,
-        engine: LocalEngine,
-        task: RenderTask,
-        works: Sequence[Work] | Sequence[Study],
-        on_entry: Callable[[Entry | None], None],
-        on_frame: Callable[[], None],
-    ) -> None:
-        self.engine, self.task = engine, task
-        self.waiting: deque[Work | Study] = deque(works)
-        self.tries: dict[str, int] = {}
-        self.on_entry, self.on_frame = on_entry, on_frame
-        self.workers: list[_Worker] = []
-        self.left = len(works)
+        self, retried: list[str], task: RenderTask, pieces: Sequence[Piece],
+        on_entry: Callable[[Entry | None], None], on_frame: Callable[[], None], workers: int, devices: Sequence[str],
+    ) -> None:  # fmt: skip
+        super().__init__(retried, task, pieces, on_entry, on_frame)
+        self._count = workers
+        self._devices = [torch.device(name) for name in devices] or [task.device.torch_device]
+        self._workers: list[_Worker] = []
 
     def run(self, check: Callable[[], None]) -> None:
-        devices = self.engine.devices or (str(self.task.device.torch_device),)
+        """See `Session.run`."""
         try:
-            for number in range(min(self.engine.count, self.left)):
-                self._start(torch.device(devices[number % len(devices)]))
+            for number in range(min(self._count, self.left)):
+                self._start(self._devices[number % len(self._devices)])
             while self.left:
                 check()
-                ready = wait([w.pipe for w in self.workers] + [w.process.sentinel for w in self.workers], _POLL)
-                for worker in [w for w in self.workers if w.pipe in ready or w.process.sentinel in ready]:
+                ready = wait([w.pipe for w in self._workers] + [w.process.sentinel for w in self._workers], _POLL)
+                for worker in [w for w in self._workers if w.pipe in ready or w.process.sentinel in ready]:
                     self._hear(worker)
         finally:
             self._stop()
 
     def _start(self, device: torch.device) -> None:
-        context = multiprocessing.get_context("spawn")
-        ours, theirs = context.Pipe()
         task = replace(self.task, device=replace(self.task.device, torch_device=device))
-        threads = max(1, (os.cpu_count() or 1) // self.engine.count)
-        process = context.Process(target=serve, args=(theirs, task, threads), name="restore-worker", daemon=True)
-        process.start()
-        theirs.close()
-        worker = _Worker(process, ours, device)
-        self.workers.append(worker)
+        threads = max(1, cores() // self._count)
+        process, pipe = start(
+            serve, task, threads, name="restore-worker", daemon=True, needs=["restore.engines.worker"]
+        )
+        worker = _Worker(process, pipe, device)
+        self._workers.append(worker)
         self._give(worker)
 
     def _give(self, worker: _Worker) -> None:
-        worker.work = self.waiting.popleft() if self.waiting else None
+        worker.piece = self.waiting.popleft() if self.waiting else None
         worker.reported = 0
-        if worker.work is not None:
+        if worker.piece is not None:
             with contextlib.suppress(OSError):  # it died just now: its sentinel says so next time
-                worker.pipe.send(worker.work)
+                worker.pipe.send(worker.piece)
 
     def _hear(self, worker: _Worker) -> None:
         try:
@@ -141,47 +117,34 @@ class _Session:
 
     def _take(self, worker: _Worker, kind: str, content: Any) -> None:
         if kind == FRAMES:
-            self._count(worker, content)
+            worker.reported += content
+            self.count(content)
         elif kind == ENTRY:
-            assert worker.work is not None
-            self._count(worker, len(worker.work.span) - worker.reported)
-            self.on_entry(content)
-            self.left -= 1
+            assert worker.piece is not None
+            self.count(len(worker.piece.span) - worker.reported)
+            self.done(content)
             self._give(worker)
         elif kind == ERROR:
             if isinstance(content, RestoreError):
                 raise content
             raise EngineError(f"a worker failed: {content}; the same command goes on where it was")
 
-    def _count(self, worker: _Worker, frames: int) -> None:
-        worker.reported += frames
-        for _ in range(frames):
-            self.on_frame()
-
     def _died(self, worker: _Worker) -> None:
-        """Give a dead worker's segment to the next one free, and start another worker in its place."""
+        """Give a dead worker's piece to the next one free, and start another worker in its place."""
         worker.process.join()
-        self.workers.remove(worker)
+        self._workers.remove(worker)
         worker.pipe.close()
-        work = worker.work
-        if work is not None:
-            tries = self.tries[work.key] = self.tries.get(work.key, 1) + 1
-            if tries > TRIES:
-                raise EngineError(
-                    f"frames {work.span.start} to {work.span.stop - 1}: {TRIES} workers died on them (exit code "
-                    f"{worker.process.exitcode}: out of memory?); use fewer --workers, or --engine inline"
-                )
-            self.engine.retried.append(work.key)
-            self.waiting.appendleft(work)
+        if worker.piece is not None:
+            self.again(worker.piece, f"exit code {worker.process.exitcode}: out of memory?")
         if self.waiting:
             self._start(worker.device)
 
     def _stop(self) -> None:
-        for worker in self.workers:
+        for worker in self._workers:
             worker.pipe.close()
-            if worker.work is not None:
+            if worker.piece is not None:
                 worker.process.terminate()
-        for worker in self.workers:
+        for worker in self._workers:
             worker.process.join(5)
             if worker.process.is_alive():
                 worker.process.kill()

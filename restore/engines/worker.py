@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import threading
 import time
 from contextlib import ExitStack
 from multiprocessing.connection import Connection
 
 import torch
 
+from restore.engines.processes import leave_with_parent
 from restore.errors import RestoreError
 from restore.pipeline.device import keep_freed_memory
 from restore.pipeline.render import RenderTask, SegmentRenderer, Work
@@ -28,7 +27,7 @@ def serve(pipe: Connection, task: RenderTask, threads: int) -> None:
     Interrupts are the parent's business: it closes the pipe, or ends this process.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_leave_with, args=(os.getppid(),), daemon=True).start()
+    leave_with_parent()
     torch.set_num_threads(threads)
     if task.device.torch_device.type == "cpu":
         keep_freed_memory()
@@ -64,13 +63,6 @@ def _tell(pipe: Connection, error: Exception) -> None:
         pipe.send((ERROR, error))
     except OSError:
         return
-
-
-def _leave_with(parent: int) -> None:
-    """End this process when its parent is gone: a second run may already be working on the same folder."""
-    while os.getppid() == parent:
-        time.sleep(0.5)
-    os._exit(1)
 
 
 class _Reporter:

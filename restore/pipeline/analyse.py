@@ -63,7 +63,7 @@ class Analysis:
     def _signature(self, place: int, shot: Shot, values: Sequence[dict[str, Any]]) -> str:
         """What the findings of one analyzer depend on: its stage, and all that shapes what reaches it."""
         if self.chain.stages[place].film_wide:  # sees the source
-            return digest({"stage": self._facts[place], "transfer": self.chain.converter.transfer})
+            return digest({"stage": self._analysed[place], "transfer": self.chain.converter.transfer})
         known: dict[str, Any] = {
             "stages": [*self._facts[:place], self._analysed[place]], "values": list(values[:place]),
             "transfer": self.chain.converter.transfer,
@@ -124,6 +124,7 @@ class Analysis:
             stage = self.chain.stages[place]
             key = stage_key(place, stage.name)
             plans = [self.plan.load_shot(shot) for shot in shots]
+            stage.introduce([said.model_dump() for said in self.edits.people])
             found = stage.settle([plan["stages"][key]["values"] for plan in plans])
             for shot, plan, values in zip(shots, plans, found, strict=True):
                 if plan["stages"][key].get("settled") != values:

@@ -111,6 +111,11 @@ class AudioStage(ABC, Generic[Options]):
         """Context needed, in samples at the track's rate."""
         return AudioWindow()
 
+    def consent(self) -> dict[str, Any] | None:
+        """What gives the right to alter a person's voice, checked, as the job's record keeps it; None where nobody's is
+        altered. Raises ConsentError."""
+        return None
+
     def effective(self) -> dict[str, Any]:
         """The options that can change samples, as JSON values."""
         return self.options.effective()
@@ -146,7 +151,8 @@ class AudioStage(ABC, Generic[Options]):
     def process(self, batch: AudioBatch) -> torch.Tensor:
         """Return the core samples, (batch, channels, chunk) float32, finite, and leave `batch.samples` as they are.
 
-        Where the track ends inside a chunk, what lies behind its end is ignored. No delay: sample for sample.
+        Where the track ends inside a chunk, what lies behind its end is ignored. No delay: sample for sample. May be
+        called by several threads at once, so it changes nothing of the stage.
         """
 
     def close(self) -> None:

@@ -103,6 +103,9 @@ class Chain:
         """Where the time of the computing threads went: waiting to read and to write, converting, each stage."""
         self.repaired: dict[str, list[float]] = {}
         """For each stage that repairs parts of the picture, by name: the share of each frame so far."""
+        self.on_mask: Callable[[str, Picture, Picture, torch.Tensor], None] | None = None
+        """Told of every frame that such a stage worked on: its name, what went in, what came out, and the mask,
+        (1, H, W) bool."""
         self._clock = Lock()
 
     def _home(self) -> torch.device:
@@ -318,10 +321,14 @@ class _Step:
         if mask is not None:
             shares = mask.flatten(1).float().mean(1).tolist()
             self.chain.repaired.setdefault(self.stage.name, []).extend(shares)
-        return [
+        made = [
             converter.replaced(held[position + n], pixels[n], None if mask is None else mask[n], domain, self.after)
             for n in range(count)
         ]
+        if mask is not None and self.chain.on_mask is not None:
+            for n in range(count):
+                self.chain.on_mask(self.stage.name, held[position + n], made[n], mask[n])
+        return made
 
     def _check_shape(self, pixels: torch.Tensor, count: int) -> None:
         # A stage that breaks its word is found here, not as a garbled picture.

@@ -170,6 +170,13 @@ class Stage(ABC, Generic[Options]):
         """What comes out when `format` goes in."""
         return format
 
+    def consent(self) -> dict[str, Any] | None:
+        """What gives the right to alter a person, checked, as the job's record keeps it; None where nobody is altered.
+
+        Raises ConsentError.
+        """
+        return None
+
     def effective(self) -> dict[str, Any]:
         """The options that can change pixels, as JSON values."""
         return self.options.effective()
@@ -212,6 +219,10 @@ class Stage(ABC, Generic[Options]):
         except ValidationError as error:
             raise OptionError(f"{self.name}: {first_problem(error)}") from None
         return {**changes, **{name: getattr(checked, name) for name in fields}}
+
+    def introduce(self, people: Sequence[Mapping[str, Any]]) -> None:
+        """Told, before `settle`, what a person said of the people whom `restore faces` finds: ``people`` in
+        ``edits.json``, in their order, ``same_as`` for its ``is``."""
 
     def settle(self, found: Sequence[Values]) -> list[dict[str, Any]]:
         """The plans of all shots, in order, made of what the analyzer found in each; asked of `film_wide` stages."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import zlib
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -14,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from restore.errors import PlanError
+from restore.files import whole
 from restore.times import frame_number, parse_time
 
 
@@ -138,8 +138,7 @@ class FrameIndex:
 
     def save(self, path: Path) -> None:
         """Write atomically."""
-        part = path.with_suffix(".part")
-        with part.open("wb") as file:
+        with whole(path) as file:
             np.savez_compressed(
                 file, pts=self.pts, corrupt=self.corrupt, key=self.key, lost=self.lost,
                 facts=np.array(
@@ -148,9 +147,6 @@ class FrameIndex:
                     dtype=np.int64,
                 ),
             )  # fmt: skip
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, path)
 
     @classmethod
     def load(cls, path: Path) -> FrameIndex:

@@ -33,8 +33,8 @@ def default_folder(output: Path) -> Path:
 
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-_OURS = ("plan", "segments", "sound", "journal.jsonl", "edits.json", "job.json", "lock", "report.html", "poster.jpg",
-         "plots", "faces.html", "faces.png")  # fmt: skip
+_OURS = ("plan", "segments", "stills", "sound", "journal.jsonl", "edits.json", "job.json", "lock", "report.html",
+         "poster.jpg", "plots", "faces.html", "faces.png", "versions", "versions.json")  # fmt: skip
 """Everything a job folder holds; `clean` touches nothing else."""
 
 
@@ -115,7 +115,7 @@ class Job:
                 f"{self.folder}: holds the work of another source, or this one changed since; add --overwrite to start "
                 "over, or choose another folder with --work-dir"
             )
-        for path in (self.plan.folder, self.segments, self.folder / "sound"):
+        for path in (self.plan.folder, self.segments, self.folder / "sound", self.folder / "stills"):
             shutil.rmtree(path, ignore_errors=True)
             path.mkdir(parents=True)
         (self.folder / "journal.jsonl").unlink(missing_ok=True)

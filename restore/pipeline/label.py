@@ -1,4 +1,4 @@
-"""Altered footage says so: the comment every output carries."""
+"""Altered footage says so: the comment every output carries, and the consent that the job's record names."""
 
 from __future__ import annotations
 
@@ -8,6 +8,12 @@ from typing import Any
 from restore import __version__
 from restore.pipeline.audio_contract import AudioStage
 from restore.pipeline.contract import Stage
+
+
+def consents(stages: Sequence[Stage[Any] | AudioStage[Any]]) -> list[dict[str, Any]]:
+    """On what the stages that alter a person rest, for the job's record."""
+    claims = [(stage.name, stage.consent()) for stage in stages]
+    return [{"stage": name, **claim} for name, claim in claims if claim is not None]
 
 
 def label(stages: Sequence[Stage[Any] | AudioStage[Any]], tags: Mapping[str, str]) -> dict[str, str]:

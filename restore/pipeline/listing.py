@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from array import array
 from collections.abc import Callable
@@ -13,6 +12,7 @@ import numpy as np
 
 from restore.analysis.shots import LOOKBACK, ShotDetector, preview_of
 from restore.errors import PlanError, RestoreError, SourceError
+from restore.files import whole
 from restore.frames import Frame, VideoFormat
 from restore.media.source import Source
 from restore.pipeline.index import FrameIndex
@@ -75,11 +75,8 @@ class _Listing:
         return len(index) - LOOKBACK
 
     def save_partial(self, partial: Path) -> None:
-        cuts = partial.with_suffix(".cuts.npz")
-        part = cuts.with_suffix(".part")
-        with part.open("wb") as file:
+        with whole(partial.with_suffix(".cuts.npz")) as file:
             np.savez(file, cuts=np.array(sorted(self.cuts), dtype=np.int64))
-        os.replace(part, cuts)
         self.index().save(partial)
 
 

@@ -8,7 +8,6 @@ analyzer found in the shot that starts at frame 12, and ``plan/shot-0000012.1-co
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -17,20 +16,11 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from restore.errors import OptionError, PlanError
+from restore.files import write_text
 from restore.frames import Shot
 from restore.pipeline.contract import Stage
 from restore.pipeline.index import FrameIndex
 from restore.times import parse_time
-
-
-def write_text(path: Path, text: str, errors: str = "strict") -> None:
-    """Write a small file whole or not at all, in UTF-8, lines as they are; `errors` as `open` takes it."""
-    part = path.with_name(path.name + ".part")
-    with part.open("w", encoding="utf-8", errors=errors, newline="\n") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(part, path)
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +25,7 @@ from restore.pipeline.picture import Picture
 from restore.pipeline.prefetch import Drain
 from restore.pipeline.reader import FrameReader
 from restore.pipeline.segments import Segment
+from restore.pipeline.stills import FOLDER, StillKeeper
 from restore.pipeline.timeline import TimelineSource, split_stages
 
 if TYPE_CHECKING:
@@ -86,6 +87,12 @@ class Work:
         """Its frames."""
         return range(self.segment.start, self.segment.end)
 
+    @property
+    def stills(self) -> Path:
+        """Where stills of it are kept."""
+        name = f"{self.segment.start:07d}-{self.segment.end:07d}-{self.key[:12]}.npz"
+        return self.path.parent.parent / FOLDER / name
+
 
 class _Sink(Protocol):
     def write(self, frame: Frame) -> None: ...
@@ -105,6 +112,7 @@ class SegmentRenderer:
         )  # fmt: skip
         remember = sum(sum(stage.window()) for stage in task.picture_stages)
         self._reader = FrameReader(self._source, task.index, remember)
+        self._on_read: Callable[[int, Frame], None] | None = None
 
     def __enter__(self) -> SegmentRenderer:
         self.chain.__enter__()
@@ -129,8 +137,29 @@ class SegmentRenderer:
         segment = work.segment
         for shot, values in work.shots:
             core = range(max(segment.start, shot.start), min(segment.end, shot.end))
-            with closing(self.chain.render(self._reader.read, shot, core, values)) as frames:
+            with closing(self.chain.render(self._read, shot, core, values)) as frames:
                 yield from frames
+
+    def _seconds(self, frame: int) -> float:
+        """When a frame is shown, from the film's first."""
+        index = self.task.index
+        return float((int(index.pts[frame]) - int(index.pts[0])) * index.time_base)
+
+    def _keeper(self, work: Work) -> StillKeeper:
+        """What keeps stills of the segment that is rendered next."""
+        task = self.task
+        # A timeline's frames are not the source's own.
+        before = self._source.format if task.timeline is None else None
+        shots = [shot for shot, _ in work.shots]
+        keeper = StillKeeper(work.span, shots, len(task.index), before, task.target, self.chain.converter)
+        self._on_read, self.chain.on_mask = keeper.source, keeper.repaired
+        return keeper
+
+    def _read(self, wanted: range) -> Iterator[Frame]:
+        for number, frame in zip(wanted, self._reader.read(wanted), strict=True):
+            if self._on_read is not None:
+                self._on_read(number, frame)
+            yield frame
 
     def render(
         self, work: Work, on_frame: Callable[[], None] | None = None, watch: Callable[[Frame], None] | None = None
@@ -141,12 +170,14 @@ class SegmentRenderer:
         """
         started = time.perf_counter()
         segment = work.segment
+        stills = self._keeper(work)
         with disk_errors(work.path.parent), self._sink(work) as sink:
             with Drain(sink.write, depth=4) as drain, closing(self.frames(work)) as frames:
-                for frame in frames:
+                for number, frame in zip(work.span, frames, strict=True):
                     begun = time.perf_counter()
                     drain.put(frame)
                     self.chain.spent("write", begun)
+                    stills.result(number, frame)
                     if watch is not None:
                         watch(frame)
                     if on_frame is not None:
@@ -154,6 +185,7 @@ class SegmentRenderer:
                 begun = time.perf_counter()
             size, reorder = sink.finish()
             self.chain.spent("write", begun)
+            stills.save(work.stills, self._seconds)
         batch = self.chain.batches[0].size if self.chain.batches else 0
         return Entry(work.key, segment.start, segment.end, size, reorder, time.perf_counter() - started, batch)
 

@@ -26,7 +26,7 @@ from restore.pipeline.contract import Timeline
 from restore.pipeline.index import DamagedRange, FrameIndex
 from restore.pipeline.job import Job, disk_errors
 from restore.pipeline.journal import Journal
-from restore.pipeline.label import label
+from restore.pipeline.label import consents, label
 from restore.pipeline.listing import list_frames
 from restore.pipeline.plan import Edits
 from restore.pipeline.progress import Meter, OnProgress
@@ -35,6 +35,7 @@ from restore.pipeline.render import Engine, RenderTask, Work
 from restore.pipeline.segments import Segment, clip_segments, cut_segments, digest
 from restore.pipeline.setup import Setup, check_existing, check_space
 from restore.pipeline.sound_job import SoundJob
+from restore.pipeline.stills import tidy
 from restore.pipeline.study import Analyst, Study
 from restore.pipeline.timeline import cuts_of, index_of, load_timeline, save_timeline, split_stages
 
@@ -110,7 +111,7 @@ class Runner:
         unchanged = not rendered and self._is_current(job, works)
         if not unchanged:
             self._finish(job, journal, index, works, first, stop)
-        notes = (*(self.setup.film.notes if self.setup.film else ()), *film.notes)
+        notes = (*self.setup.notes, *film.notes)
         damaged = film.damaged
         if self.sound is not None:
             notes, damaged = (*notes, *self.sound.notes), (*damaged, *self.sound.holes)
@@ -132,6 +133,7 @@ class Runner:
             source={"path": str(Path(request.source).absolute()), "identity": setup.identity},
             output=str(request.output.absolute()),
             recipe=request.recipe,
+            consent=consents([*request.stages, *request.sound]),
             encoder_threads=setup.film.threads if setup.film else None,
             device={"type": setup.device.torch_device.type, "precision": setup.device.precision},
         )
@@ -319,7 +321,7 @@ class Runner:
         made: dict[str, Any] = {
             "key": self._output_key(works), "output": str(self.setup.request.output.absolute()),
             "begins": float((int(index.pts[first]) - int(index.pts[0])) * index.time_base),
-            "frames": stop - first,
+            "first": first, "frames": stop - first,
         }  # fmt: skip
         if isinstance(output, EncoderSettings):
             made = self._join(job, made, output, journal, index, works, first, stop)
@@ -336,6 +338,7 @@ class Runner:
         for path in job.segments.iterdir():
             if path not in keep and (whole or discard or path.suffix == ".part"):
                 path.unlink()
+        tidy(job.folder, [work.stills for work in works], whole)
         if self.sound is not None and (whole or discard):
             self.sound.tidy(discard)
         if discard:

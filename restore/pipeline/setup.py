@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -65,6 +65,13 @@ class Setup:
     folder: Path
     sound: SoundRequest | None = None
     """What is done to the film's sound."""
+    silent: str = ""
+    """Why nothing is, though the recipe has stages for it."""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a person should hear before it begins."""
+        return (*(self.film.notes if self.film else ()), *([self.silent] if self.silent else []))
 
     @property
     def transfer(self) -> str:
@@ -101,25 +108,45 @@ def prepare(request: Request, choose: Callable[[int, bool], Device]) -> Setup:
     audio = tuple(Path(name) for name in ([request.input.audio] if request.input.audio else []))
     copied: tuple[StreamInfo, ...] = ()
     output: EncoderSettings | PictureOutput
-    sound: SoundRequest | None = None
+    sound, silent = None, ""
     if is_picture_output(request.output):
-        if request.sound:
+        if request.sound and not request.stages:
             raise OptionError(f"{request.output}: pictures hold no sound; leave {request.sound[0].name} out")
+        silent = "pictures hold no sound: only the picture is restored" if request.sound else ""
         output = picture_output(request.output, formats[-1], info, request.input, request.options)
     else:
         hdr = (info.mastering_display, info.content_light)
         output = encoder_settings(request.output, formats[-1], _same_threads(request.options, folder), hdr)
-        sound = sound_of_film(request, info, output.container, choose(16, True)) if request.sound else None
+        sound, silent = _sound(request, info, output.container, choose)
         mended = [track.info.index for track in sound.tracks] if sound else []
         copied = check_streams(info, output.container, request.options, audio, mended)
+    if sound is None:
+        request = replace(request, sound=())
     _check_matrix(formats, output.format)
     device = choose(info.format.pixel.depth, request.options.master)
     setup = Setup(
         request, info, identity(request.source, request.input), device, tuple(formats), output, copied, audio, folder,
-        sound,
+        sound, silent,
     )  # fmt: skip
     check_existing(request, Job(folder), output if isinstance(output, PictureOutput) else None)
     return setup
+
+
+def _sound(
+    request: Request, info: SourceInfo, container: str, choose: Callable[[int, bool], Device]
+) -> tuple[SoundRequest | None, str]:
+    """What is done to a film's sound, or why nothing is: a recipe for both goes through mute films as well.
+
+    Raises SourceError where the sound is all that was to be repaired; OptionError, FormatError.
+    """
+    if all(stage.idle for stage in request.sound):
+        return None, ""  # copied, not encoded again
+    try:
+        return sound_of_film(request, info, container, choose(16, True)), ""
+    except SourceError as error:
+        if not request.stages:
+            raise
+        return None, f"only the picture is restored: {error}"
 
 
 def sound_of_film(request: Request, info: SourceInfo, container: str, device: Device) -> SoundRequest:
@@ -149,7 +176,7 @@ def sound_request(
     if request.input.audio:
         tracks = tracks[:1]  # a sound file beside pictures gives its first track
     if not tracks:
-        raise OptionError("no sound track is left to repair; see --tracks and --skip-stream")
+        raise SourceError(f"{info.path}: no sound track is left to repair; see --tracks and --skip-stream")
     for stage in request.sound:
         for track in tracks:
             stage.check(track.format)
@@ -258,18 +285,24 @@ def check_space(setup: Setup, frames: int, rendered: int) -> None:
     """Refuse to start what the disk cannot hold: segments and the joined film. Raises DiskFullError."""
     each = bytes_of_frame(setup.output)
     film = frames * each
-    needs: dict[int, tuple[Path, float]] = {}
     wanted = [(setup.request.output.parent, film)]
     if setup.film is not None:
-        wanted.append((_existing(setup.folder), (frames - rendered) * each))
-    for path, size in wanted:
-        disk = path.stat().st_dev
-        needs[disk] = (path, needs.get(disk, (path, 0.0))[1] + size)
-    for path, size in needs.values():
-        free = shutil.disk_usage(path).free
+        wanted.append((setup.folder, (frames - rendered) * each))
+    need_space(wanted)
+
+
+def need_space(wanted: Sequence[tuple[Path, float]]) -> None:
+    """Refuse what does not fit: for each folder (existing or not) the bytes it will take. Raises DiskFullError."""
+    needs: dict[int, tuple[Path, float]] = {}
+    for folder, size in wanted:
+        place = _existing(folder)
+        disk = place.stat().st_dev
+        needs[disk] = (place, needs.get(disk, (place, 0.0))[1] + size)
+    for place, size in needs.values():
+        free = shutil.disk_usage(place).free
         if free < size:
             raise DiskFullError(
-                f"{path}: about {size / 1e9:.1f} GB are needed and {free / 1e9:.1f} GB are free; make room, or use "
+                f"{place}: about {size / 1e9:.1f} GB are needed and {free / 1e9:.1f} GB are free; make room, or use "
                 "--work-dir on another disk"
             )
 

@@ -7,7 +7,6 @@ goes on. A segment's key is a digest of everything its samples depend on; it is 
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ import numpy as np
 import torch
 
 from restore import __version__
+from restore.files import whole
 from restore.frames import AudioFormat
 from restore.media.sound import SoundReader, SoundTrack
 from restore.pipeline.audio_contract import AudioStage, State
@@ -194,20 +194,15 @@ class Leg:
             self._render(run, on_chunk, check)
 
     def _render(self, run: Sequence[range], on_chunk: Callable[[], None], check: Callable[[], None]) -> None:
-        whole = range(run[0].start, run[-1].stop)
-        self.before.ensure(self._around(whole), check, check)
+        span = range(run[0].start, run[-1].stop)
+        self.before.ensure(self._around(span), check, check)
         chain = SoundChain(self.stages, self.states, self.format, self.length, self.device, self.stretches)
-        with chain, closing(_closable(chain.render(self.before.read, whole))) as made:
+        with chain, closing(_closable(chain.render(self.before.read, span))) as made:
             for segment in run:
-                path = self.path(segment)
-                part = path.with_name(path.name + ".part")
-                with part.open("wb") as file:
+                with whole(self.path(segment)) as file:
                     for _ in segment:
                         file.write(next(made).contiguous().numpy().tobytes())
                         on_chunk()
-                    file.flush()
-                    os.fsync(file.fileno())
-                os.replace(part, path)
 
     def read(self, chunks: range) -> Iterator[torch.Tensor]:
         """See `Chunked.read`."""

@@ -7,7 +7,6 @@ stage. ``edits.json`` is the same as for pictures: a change of a sound stage hol
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -18,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from restore.errors import OptionError, PlanError
+from restore.files import whole
 from restore.pipeline.audio_contract import AudioStage, State
 from restore.pipeline.plan import Edits, read_json, write_json
 from restore.pipeline.segments import digest
@@ -55,13 +55,9 @@ class SoundPlan:
         _json_values(key, state)
         path = self._arrays(key)
         if state.arrays:
-            part = path.with_name(path.name + ".part")
-            with part.open("wb") as file:
+            with whole(path) as file:
                 arrays: dict[str, Any] = {name: np.asarray(array) for name, array in state.arrays.items()}
                 np.savez_compressed(file, **arrays)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(part, path)
         else:
             path.unlink(missing_ok=True)
         found = self.load()

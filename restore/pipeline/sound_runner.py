@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -12,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from restore import __version__
-from restore.errors import CancelledError, DiskFullError, FormatError, OptionError
+from restore.errors import CancelledError, FormatError, OptionError
 from restore.media.codecs import CONTAINERS, container_of
 from restore.media.open import identity
 from restore.media.probe import StreamInfo
@@ -22,12 +21,12 @@ from restore.media.sound_codecs import SOUND_CONTAINERS, sound_container
 from restore.media.streams import check_streams, fitting_covers
 from restore.pipeline.contract import Device
 from restore.pipeline.job import Job, default_folder, disk_errors
-from restore.pipeline.label import label
+from restore.pipeline.label import consents, label
 from restore.pipeline.plan import Edits
 from restore.pipeline.progress import Meter, OnProgress
 from restore.pipeline.runner import JobResult
 from restore.pipeline.segments import digest
-from restore.pipeline.setup import Request, check_existing, check_output, sound_request
+from restore.pipeline.setup import Request, check_existing, check_output, need_space, sound_request
 from restore.pipeline.sound_job import SoundJob, SoundRequest
 from restore.times import parse_time
 
@@ -136,6 +135,7 @@ class SoundRunner:
             source={"path": str(Path(request.source).absolute()), "identity": setup.identity},
             output=str(request.output.absolute()),
             recipe=request.recipe,
+            consent=consents(request.sound),
             pictures="copied",
             device={"type": setup.sound.device.torch_device.type, "precision": setup.sound.device.precision},
         )
@@ -202,17 +202,4 @@ def _check_space(setup: SoundSetup) -> None:
     legs = 1 + sum(a is not None and a.sees == "input" for a in (stage.analyzer() for stage in setup.sound.stages[1:]))
     each = sum(4 * track.format.rate * track.format.channels * seconds for track in setup.sound.tracks)
     source = Path(setup.info.path).stat().st_size
-    folder = setup.folder
-    while not folder.exists():
-        folder = folder.parent
-    needs = {folder.stat().st_dev: (folder, legs * each)}
-    place = setup.request.output.parent
-    disk = place.stat().st_dev
-    needs[disk] = (place, needs.get(disk, (place, 0.0))[1] + source)
-    for path, size in needs.values():
-        free = shutil.disk_usage(path).free
-        if free < size:
-            raise DiskFullError(
-                f"{path}: about {size / 1e9:.1f} GB are needed and {free / 1e9:.1f} GB are free; make room, or use "
-                "--work-dir on another disk"
-            )
+    need_space([(setup.folder, legs * each), (setup.request.output.parent, source)])

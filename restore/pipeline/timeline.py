@@ -6,7 +6,6 @@ just that. They come first in a recipe. To everything behind them, the new film 
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Self
@@ -15,6 +14,7 @@ from zipfile import BadZipFile
 import numpy as np
 
 from restore.errors import PlanError
+from restore.files import whole
 from restore.frames import Frame, VideoFormat
 from restore.media.source import Source
 from restore.pipeline.contract import Stage, Timeline, TimelineStage
@@ -39,13 +39,11 @@ def cuts_of(timeline: Timeline, source_cuts: Iterable[int]) -> list[int]:
 
 def save_timeline(timeline: Timeline, path: Path, signature: str) -> None:
     """Write atomically; `signature` says what it was found from."""
-    part = path.with_suffix(".part")
-    with part.open("wb") as file:
+    with whole(path) as file:
         np.savez_compressed(
             file, pts=timeline.pts, rows=timeline.rows, last_duration=np.int64(timeline.last_duration),
             note=np.array(timeline.note), signature=np.array(signature),
         )  # fmt: skip
-    os.replace(part, path)
 
 
 def load_timeline(path: Path, signature: str) -> Timeline | None:

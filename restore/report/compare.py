@@ -5,10 +5,11 @@ from __future__ import annotations
 from fractions import Fraction
 
 from restore.errors import SourceError
+from restore.pipeline.stills import shown_size
 from restore.report.film import Film
 from restore.report.job_report import film_facts
 from restore.report.measures import measure
-from restore.report.moments import choose, shown_size
+from restore.report.moments import choose
 from restore.report.page import Page
 
 
@@ -23,9 +24,9 @@ def compare(first: str, second: str, truth: str | None = None) -> Page:
         moments = choose(before, after, parts, Fraction(0))
         facts = film_facts(before, after)
         truths = []
-        smaller = min(shown_size(before), shown_size(after))
+        smaller = min(shown_size(before.format), shown_size(after.format))
         if truth is not None:
-            size = shown_size(after)
+            size = shown_size(after.format)
             with Film(truth) as true:
                 places = [true.at(pair.time) for pair in moments.compared]
                 stills = dict(true.stills(places, size))

@@ -7,9 +7,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Self
 
-import cv2
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from restore.errors import SourceError
@@ -20,9 +18,7 @@ from restore.media.options import InputOptions
 from restore.media.pictures import PictureSource
 from restore.media.sequence import SequenceSource
 from restore.pipeline.picture import Converter
-
-Rgb = npt.NDArray[np.uint8]
-"""(H, W, 3)."""
+from restore.pipeline.stills import Rgb, rgb_of
 
 _NEAR = 48
 """Frames that are decoded and dropped rather than sought over."""
@@ -85,7 +81,7 @@ class Film:
         for number in sorted(set(numbers)):
             frame = self._frame(number)
             if frame is not None:
-                yield number, self._rgb(frame, size)
+                yield number, rgb_of(self._converter, frame, self.format, size)
 
     def _frame(self, number: int) -> Frame | None:
         wanted = self.pts[number]
@@ -97,14 +93,3 @@ class Film:
                 return frame
         self._stream = None
         return None
-
-    def _rgb(self, frame: Frame, size: tuple[int, int]) -> Rgb:
-        [picture] = self._converter.upload([(0, frame)], self.format)
-        rgb = self._converter.pixels([picture], "rgb")[0].permute(1, 2, 0).numpy()
-        eight = np.clip(rgb * 255 + 0.5, 0, 255).astype(np.uint8)
-        if eight.shape[1::-1] == size:
-            return eight
-        smaller = size[0] < eight.shape[1]
-        return np.asarray(
-            cv2.resize(eight, size, interpolation=cv2.INTER_AREA if smaller else cv2.INTER_CUBIC), np.uint8
-        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -12,9 +13,10 @@ from restore.media.options import InputOptions
 from restore.pipeline.index import FrameIndex
 from restore.pipeline.journal import Journal
 from restore.pipeline.plan import Edits, Plan, read_json
+from restore.pipeline.stills import Kept, shown_size
 from restore.report.film import Film
-from restore.report.measures import measure
-from restore.report.moments import Moments, choose, shown_size
+from restore.report.measures import Measured, flicker, measure
+from restore.report.moments import Moments, choose, kept_moments, kept_repairs
 from restore.report.page import Page, Step, write_page, write_poster
 from restore.report.sound import TrackReport, sound_report
 from restore.times import format_duration, format_time
@@ -73,21 +75,44 @@ def job_page(folder: Path, steps: Sequence[Step]) -> Page:
         if manifest.get("pictures") == "copied":
             facts = [("source", str(manifest["source"]["path"])), ("repaired", output)]
         else:
-            options = InputOptions.model_validate(manifest["recipe"]["input"])
-            with Film(manifest["source"]["path"], options) as before, Film(output) as after:
-                facts = film_facts(before, after)
-                begins = Fraction(made.get("begins", 0)).limit_denominator(1_000_000)
-                moments = choose(before, after, job_shots(folder, begins, after), begins)
-            smaller = shown_size(before)
+            moments, facts, smaller = _look(folder, manifest)
     except RestoreError as error:
         troubles.append(f"nothing to see or hear: {error}" if made.get("sound") else f"no stills: {error}")
     measured = measure([(pair.before, pair.after) for pair in moments.compared], size=smaller)
+    measured += _flicker(_kept(folder, manifest))
     return Page(
         Path(output).name, ("source", "restored"),
         (*facts, *(fact for track in tracks for fact in track.facts()), *_job_facts(folder, manifest)), moments,
         tuple(measured), tuple(steps), tuple(_plots(folder)),
         tuple(sound for track in tracks for sound in track.sounds()), tuple(troubles),
+        tuple(kept_repairs(_kept(folder, manifest))),
     )  # fmt: skip
+
+
+def _flicker(kept: Kept) -> list[Measured]:
+    before, after = (flicker([run[side] for run in kept.brightness()]) for side in (0, 1))
+    if before is None or after is None:
+        return []
+    meaning = "frame to frame, of the mean brightness of all frames"
+    return [Measured("flicker", 100 * before, 100 * after, "%", meaning)]
+
+
+def _kept(folder: Path, manifest: dict[str, Any]) -> Kept:
+    """The stills of what the output shows."""
+    made = manifest.get("finished") or {}
+    first = int(made.get("first", 0))
+    return Kept(folder, range(first, first + int(made.get("frames", 0))))
+
+
+def _look(folder: Path, manifest: dict[str, Any]) -> tuple[Moments, list[tuple[str, str]], tuple[int, int]]:
+    """What is shown of a job, the facts of its films, and the size of the source's stills."""
+    made = manifest.get("finished") or {}
+    begins = Fraction(made.get("begins", 0)).limit_denominator(1_000_000)
+    options = InputOptions.model_validate(manifest["recipe"]["input"])
+    with Film(manifest["source"]["path"], options) as before, Film(str(manifest["output"])) as after:
+        facts, shots = film_facts(before, after), job_shots(folder, begins, after)
+        moments = kept_moments(_kept(folder, manifest), shots, begins) or choose(before, after, shots, begins)
+        return moments, facts, shown_size(before.format)
 
 
 def film_facts(before: Film, after: Film) -> list[tuple[str, str]]:
@@ -142,4 +167,8 @@ def job_shots(folder: Path, begins: Fraction, after: Film) -> list[tuple[Fractio
 
 
 def _plots(folder: Path) -> list[tuple[str, bytes]]:
-    return [(path.stem.replace("-", " "), path.read_bytes()) for path in sorted((folder / PLOTS).glob("*.png"))]
+    # "2-deflicker" is the second stage's, "sound-1-levels" the first track's.
+    return [
+        (re.sub(r"^\d+-", "", path.stem).replace("-", " "), path.read_bytes())
+        for path in sorted((folder / PLOTS).glob("*.png"))
+    ]

@@ -9,10 +9,13 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from restore.report.film import Rgb
+from restore.pipeline.stills import Rgb
+from restore.report.niqe import niqe
 
 Luma = npt.NDArray[np.float32]
 """(H, W), 0 to 255."""
+_NATURAL = 6
+"""Pairs at most whose naturalness is measured: it is the slowest measure."""
 _EQUAL = 99.0
 """dB that stand for equal pictures in means."""
 
@@ -68,6 +71,17 @@ def ssim(picture: Luma, truth: Luma) -> float:
     return float(found.mean())
 
 
+def flicker(brightness: Sequence[Luma]) -> float | None:
+    """How far a frame's brightness is from its neighbours' mean, of frames' mean brightness in runs; None of too few.
+
+    The standard deviation of independent changes that would look so, from the median, which knows nothing of cuts.
+    """
+    bends = [run[1:-1] - (run[:-2] + run[2:]) / 2 for run in brightness if len(run) > 2]
+    every = np.concatenate(bends) if bends else np.zeros(0)
+    every = every[np.isfinite(every)]
+    return float(np.median(np.abs(every))) / 0.6745 / 1.5**0.5 if len(every) else None
+
+
 @dataclass(frozen=True)
 class Measured:
     """One measure of both films."""
@@ -101,6 +115,14 @@ def measure(
         row("sharpness", sharpness, "", "steepest edges over those of a blurred copy; 1 is soft"),
         row("contrast", lambda picture: float(np.std(picture)), "of 255", "standard deviation of luma"),
     ]
+    looked = looks[:: -(-len(looks) // _NATURAL)]
+    natural = [[niqe(luma(pair[side])) for pair in looked] for side in (0, 1)]
+    known = [(a, b) for a, b in zip(*natural, strict=True) if a is not None and b is not None]
+    if known:
+        before, after = (_mean([pair[side] for pair in known]) for side in (0, 1))
+        rows.append(
+            Measured("NIQE", before, after, "", "distance from good photographs, as shown here; less is better")
+        )
     if truths:
         equal = [
             [min(_EQUAL, psnr(pair[side], true)) for pair, true in zip(looks, truths, strict=True)] for side in (0, 1)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -12,15 +11,21 @@ from importlib.resources import files
 from pathlib import Path
 
 import cv2
+import numpy as np
 
 from restore import __version__
-from restore.pipeline.plan import write_text
-from restore.report.film import Rgb
+from restore.files import whole, write_text
+from restore.pipeline.stills import Mask, Rgb
 from restore.report.measures import Measured
-from restore.report.moments import Moments, Pair, Strip
+from restore.report.moments import Moments, Pair, Repairs, Strip
 from restore.times import format_time
 
+_LARGEST = 4_800_000
+"""Characters of a page that still opens at once, and can be sent by mail."""
+_QUALITIES = (85, 75, 60, 40)
+"""Of its JPEGs, from the best."""
 _POSTER = 160
+_MARK = (255, 40, 40)
 
 
 @dataclass(frozen=True)
@@ -51,6 +56,7 @@ class Page:
     sounds: tuple[tuple[str, bytes, str], ...] = ()
     """Captions, sound files and their media types."""
     troubles: tuple[str, ...] = ()
+    repairs: tuple[Repairs, ...] = ()
 
 
 def write_page(page: Page, path: Path) -> None:
@@ -74,17 +80,27 @@ def document(title: str, body: str) -> str:
 
 
 def html(page: Page) -> str:
-    """The report as text."""
+    """The report as text; the more there is to see, the harder its pictures are compressed."""
+    made = ""
+    for quality in _QUALITIES:
+        made = _html(page, quality)
+        if len(made) <= _LARGEST:
+            break
+    return made
+
+
+def _html(page: Page, quality: int) -> str:
     parts = [
         f"<header><h1>{escape(page.title)}</h1></header>",
         _troubles(page.troubles),
         _facts(page.facts),
-        _pairs(page.moments.pairs, page.names),
+        _pairs(page.moments.pairs, page.names, quality),
+        _repairs(page.repairs, quality),
         _strips(page.moments.strips),
         _measures(page.measured, page.names),
         _steps(page.steps),
+        _sounds(page.sounds),
         "".join(_plot(caption, png) for caption, png in page.plots),
-        "".join(_sound(caption, data, kind) for caption, data, kind in page.sounds),
     ]
     return document(page.title, "\n".join(part for part in parts if part))
 
@@ -114,26 +130,57 @@ def write_poster(picture: Rgb, path: Path) -> None:
     scale = min(1.0, _POSTER / max(picture.shape[:2]))
     small = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
     _, data = cv2.imencode(".jpg", small[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 75])
-    part = path.with_name(path.name + ".part")
-    part.write_bytes(data.tobytes())
-    os.replace(part, path)
+    with whole(path) as file:
+        file.write(data.tobytes())
 
 
-def _pairs(pairs: Sequence[Pair], names: tuple[str, str]) -> str:
+def _pairs(pairs: Sequence[Pair], names: tuple[str, str], quality: int) -> str:
     body = ""
     for pair in pairs:
-        height, width = pair.after.shape[:2]
         said = f"{clock(pair.time)}: {pair.kind}, {pair.change:.1f} of 255 on average"
-        body += (
-            f'<figure class="pair" style="--at:50%"><div class="both" style="aspect-ratio:{width}/{height}">'
-            f'<img class="after" alt="{escape(names[1])}" src="{jpeg(pair.after)}">'
-            f'<img class="before" alt="{escape(names[0])}" src="{jpeg(pair.before)}">'
-            f'<span class="name left">{escape(names[0])}</span><span class="name right">{escape(names[1])}</span>'
-            f'<div class="line"></div><input type="range" min="0" max="100" value="50" step="0.1" '
-            f'aria-label="{escape(names[0])} to {escape(names[1])}"></div>'
-            f"<figcaption>{escape(said)}</figcaption></figure>"
-        )
+        body += _slider(pair.before, pair.after, names, said, quality)
     return _section("Before and after", f'<div class="pairs">{body}</div>' if body else "", "pairs")
+
+
+def _slider(before: Rgb, after: Rgb, names: tuple[str, str], said: str, quality: int) -> str:
+    """Two pictures over each other, and a slider between them."""
+    height, width = after.shape[:2]
+    return (
+        f'<figure class="pair" style="--at:50%"><div class="both" style="aspect-ratio:{width}/{height}">'
+        f'<img class="after" alt="{escape(names[1])}" src="{jpeg(after, quality)}">'
+        f'<img class="before" alt="{escape(names[0])}" src="{jpeg(before, quality)}">'
+        f'<span class="name left">{escape(names[0])}</span><span class="name right">{escape(names[1])}</span>'
+        f'<div class="line"></div><input type="range" min="0" max="100" value="50" step="0.1" '
+        f'aria-label="{escape(names[0])} to {escape(names[1])}"></div>'
+        f"<figcaption>{escape(said)}</figcaption></figure>"
+    )
+
+
+def _repairs(repairs: Sequence[Repairs], quality: int) -> str:
+    """For each stage, the frames of which most was repaired: marked, and repaired."""
+    body = ""
+    for found in repairs:
+        body += (
+            f"<h3>{escape(found.stage)}</h3><p class=small>{found.frames} frames; {100 * found.mean:.2g} % of the "
+            f"picture on average, {100 * found.most:.2g} % at most</p>"
+        )
+        sliders = "".join(
+            _slider(_marked(worst.before, worst.mask), worst.after, ("found", "repaired"),
+                    f"{clock(Fraction(worst.seconds))}: {100 * float(worst.mask.mean()):.2g} % of the picture", quality)
+            for worst in found.worst
+        )  # fmt: skip
+        body += f'<div class="pairs">{sliders}</div>' if sliders else ""
+    return _section("Repaired", body, "repairs")
+
+
+def _marked(picture: Rgb, mask: Mask) -> Rgb:
+    """A picture with what was repaired in it ringed, so that one sees both where and what it was."""
+    wide = max(1, round(max(mask.shape) / 320))
+    inner = cv2.dilate(mask.astype(np.uint8), np.ones((2 * wide + 1,) * 2, np.uint8))
+    outer = cv2.dilate(inner, np.ones((2 * wide + 1,) * 2, np.uint8))
+    marked = picture.copy()
+    marked[(outer > 0) & (inner == 0)] = _MARK
+    return marked
 
 
 def clock(time: Fraction) -> str:
@@ -144,7 +191,7 @@ def clock(time: Fraction) -> str:
 def _strips(strips: Sequence[Strip]) -> str:
     body = ""
     for strip in strips:
-        stills = "".join(f'<img alt="" loading="lazy" src="{jpeg(still, 80)}">' for still in strip.stills)
+        stills = "".join(f'<img alt="" src="{jpeg(still, 80)}">' for still in strip.stills)
         said = f"shot {strip.number}, {clock(strip.start)} to {clock(strip.end)}"
         body += f'<figure class="strip"><div>{stills}</div><figcaption>{escape(said)}</figcaption></figure>'
     return _section("Shots", body, "shots")
@@ -156,10 +203,10 @@ def _measures(rows: Sequence[Measured], names: tuple[str, str]) -> str:
     head = f"<tr><th>measure</th><th>{escape(names[0])}</th><th>{escape(names[1])}</th><th></th></tr>"
     body = "".join(
         f"<tr><td>{escape(row.name)}</td><td>{row.before:.3g}</td><td>{row.after:.3g}</td>"
-        f'<td class="small">{escape(" ".join(part for part in (row.unit, row.meaning) if part))}</td></tr>'
+        f'<td class="small">{escape(", ".join(part for part in (row.meaning, row.unit) if part))}</td></tr>'
         for row in rows
     )
-    return _section("Measured", f"<table>{head}{body}</table>", "measures")
+    return _section("Measured", f'<table class="measures">{head}{body}</table>', "measures")
 
 
 def _steps(steps: Sequence[Step]) -> str:
@@ -171,7 +218,7 @@ def _steps(steps: Sequence[Step]) -> str:
             f"<li>{escape(name)}: <code>{escape(hash)}</code></li>" for name, hash in step.weights.items()
         )
         body += (
-            f"<h3>{number}. {escape(step.name)}</h3><p class=small>{escape(options) or 'no options'}</p>"
+            f"<h3>{number}. {escape(step.name)}</h3><p class=small>{escape(options) or 'as it comes'}</p>"
             + (f"<ul>{found}</ul>" if found else "")
             + (f"<ul class=small>{weights}</ul>" if weights else "")
         )
@@ -183,6 +230,10 @@ def _plot(caption: str, png: bytes) -> str:
     return _section(caption, f'<img class="plot" alt="{escape(caption)}" src="data:image/png;base64,{data}">', "plot")
 
 
-def _sound(caption: str, data: bytes, kind: str) -> str:
-    source = f"data:{escape(kind)};base64,{base64.b64encode(data).decode('ascii')}"
-    return _section(caption, f'<audio controls preload="none" src="{source}"></audio>', "sound")
+def _sounds(sounds: Sequence[tuple[str, bytes, str]]) -> str:
+    body = ""
+    for caption, data, kind in sounds:
+        source = f"data:{escape(kind)};base64,{base64.b64encode(data).decode('ascii')}"
+        player = f'<audio controls preload="none" aria-label="{escape(caption)}" src="{source}"></audio>'
+        body += f"<figure>{player}<figcaption>{escape(caption)}</figcaption></figure>"
+    return _section("Before and after, to hear", f'<div class="pairs">{body}</div>' if body else "", "sounds")

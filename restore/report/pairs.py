@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import os
 from fractions import Fraction
 from pathlib import Path
 from typing import Self
 
-import cv2
 import numpy as np
-import numpy.typing as npt
 import torch
 from PIL import Image, ImageDraw, ImageFont
 
+from restore.files import whole
 from restore.frames import Frame, VideoFormat
 from restore.media.clip import ClipWriter
 from restore.pipeline.picture import Converter
 from restore.pipeline.preview import Moment
+from restore.pipeline.stills import Rgb, rgb_of
 from restore.times import format_time
-
-Rgb = npt.NDArray[np.uint8]
-"""(H, W, 3)."""
 
 _WIDEST = 1920
 """Of each half; larger results are reduced."""
@@ -46,7 +42,8 @@ class Pairs:
 
     def show(self, moment: Moment, before: Frame, after: Frame) -> None:
         """Add one pair; the one of each moment that changed most goes on the sheet."""
-        left, right = self._rgb(before, self._before), self._rgb(after, self._after)
+        left = rgb_of(self._converter, before, self._before, self._size)
+        right = rgb_of(self._converter, after, self._after, self._size)
         found = ", ".join(f"{finding.what} {finding.amount}" for finding in moment.findings[:4]) or "nothing found"
         labels = (f"source, {format_time(moment.time)}, shot {moment.shot.number + 1}", f"restored: {found}")
         pair = self._labelled(left, right, labels)
@@ -61,18 +58,6 @@ class Pairs:
             self._rows.append((changed, pair))
         elif changed > self._rows[-1][0]:
             self._rows[-1] = (changed, pair)
-
-    def _rgb(self, frame: Frame, format: VideoFormat) -> Rgb:
-        """A frame as it is looked at, at the size of the halves."""
-        [picture] = self._converter.upload([(0, frame)], format)
-        rgb = self._converter.pixels([picture], "rgb")[0].permute(1, 2, 0).numpy()
-        eight = np.clip(rgb * 255 + 0.5, 0, 255).astype(np.uint8)
-        if eight.shape[1::-1] != self._size:
-            smaller = eight.shape[1] > self._size[0]
-            eight = np.asarray(
-                cv2.resize(eight, self._size, interpolation=cv2.INTER_AREA if smaller else cv2.INTER_CUBIC), np.uint8
-            )
-        return eight
 
     def _labelled(self, left: Rgb, right: Rgb, labels: tuple[str, str]) -> Rgb:
         width, height = self._size
@@ -94,9 +79,5 @@ class Pairs:
             self._clip.__exit__(kind, *rest)
         if kind is None and self._rows:
             sheet = Image.fromarray(np.concatenate([pair for _, pair in self._rows]))
-            part = self._sheet.with_name(self._sheet.name + ".part")
-            with part.open("wb") as file:
+            with whole(self._sheet) as file:
                 sheet.save(file, "PNG")
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(part, self._sheet)

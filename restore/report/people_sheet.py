@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -14,8 +13,8 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from restore.pipeline.plan import write_text
-from restore.report.film import Rgb
+from restore.files import whole, write_text
+from restore.pipeline.stills import Rgb
 from restore.report.page import clock, document, jpeg
 
 SIDE = 176
@@ -98,9 +97,8 @@ def portrait(picture: Rgb, box: Sequence[float]) -> Rgb:
 
 def write_sheet(rows: Sequence[Row], title: str, note: str, picture: Path, page: Path) -> None:
     """Write the sheet as PNG and as a page, each whole or not at all. Raises OSError."""
-    part = picture.with_name(picture.name + ".part")
-    part.write_bytes(_png(rows, title, note))
-    os.replace(part, picture)
+    with whole(picture) as file:
+        file.write(_png(rows, title, note))
     write_text(page, _html(rows, title, note), errors="replace")
 
 

@@ -5,7 +5,6 @@ Matplotlib is imported when something is plotted.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+
+from restore.files import whole
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -112,9 +113,5 @@ def _plot(
 
 
 def _save(figure: Figure, path: Path) -> None:
-    part = path.with_name(path.name + ".part")
-    with part.open("wb") as file:
+    with whole(path) as file:
         figure.savefig(file, format="png", dpi=120)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(part, path)

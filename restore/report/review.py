@@ -15,9 +15,9 @@ from restore.errors import PlanError
 from restore.media.options import InputOptions
 from restore.pipeline.index import FrameIndex
 from restore.pipeline.plan import Change, Edits, Plan, Reviewed
-from restore.report.film import Film, Rgb
+from restore.pipeline.stills import Rgb, shown_size
+from restore.report.film import Film
 from restore.report.job_report import read_manifest
-from restore.report.moments import shown_size
 from restore.report.page import clock, document, jpeg
 
 NOTE = "review"
@@ -78,7 +78,7 @@ class Review:
         found = []
         options = InputOptions.model_validate(self.manifest["recipe"]["input"])
         with Film(self.manifest["source"]["path"], options) as before, Film(self.manifest["output"]) as after:
-            size = shown_size(after, _WIDE)
+            size = shown_size(after.format, _WIDE)
             last = after.time(len(after) - 1)
             for shot in shots:
                 start, end = index.span(shot.start, shot.end)

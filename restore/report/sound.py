@@ -6,7 +6,6 @@ Matplotlib is imported when something is plotted.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from restore.errors import PlanError, SourceError
+from restore.files import whole
 from restore.frames import AudioFormat
 from restore.media.sound import Block, SoundReader, SoundTrack, probe_sound
 from restore.media.sound_codecs import excerpt
@@ -30,7 +30,9 @@ if TYPE_CHECKING:
 PLOTS = "plots"
 _BEFORE, _AFTER = "#9a9a9a", "#1f5fa8"
 _EXCERPT_SECONDS = 8
-_EXCERPTS = 3
+"""Of an excerpt, over the channels of all tracks together: without loss, sound fills a page soon."""
+_SHORTEST = 2
+_EXCERPTS = 2
 _FLAC = "audio/flac"
 _MEASURES = (
     ("loudness", "loudness", "{:.1f} LUFS"),
@@ -101,7 +103,8 @@ def sound_report(folder: Path) -> list[TrackReport]:
         except IndexError:
             raise SourceError(f"{output}: has no sound track {entry['output']} any more; run the job again") from None
         pair = _Pair(source, before, entry["first"], output, after)
-        reports.append(_report(folder / PLOTS, pair))
+        seconds = max(_SHORTEST, _EXCERPT_SECONDS // (after.format.channels * len(made["sound"])))
+        reports.append(_report(folder / PLOTS, pair, seconds))
     return reports
 
 
@@ -140,7 +143,7 @@ def _seconds(reader: SoundReader, skip: int) -> Iterator[Block]:
         yield np.concatenate(held, 1)
 
 
-def _report(folder: Path, pair: _Pair) -> TrackReport:
+def _report(folder: Path, pair: _Pair, excerpt_seconds: int) -> TrackReport:
     formats = pair.before.format, pair.after.format
     meters = [SoundMeter(format, round(pair.length * format.rate / formats[1].rate)) for format in formats]
     changes: list[float] = []
@@ -156,7 +159,7 @@ def _report(folder: Path, pair: _Pair) -> TrackReport:
     _save(_draw_levels(heard, formats, seconds), plots[0])
     _save(_draw_spectrograms(heard, formats, seconds), plots[1])
     write_json(Path(f"{stem}.json"), {"before": heard[0].numbers(), "after": heard[1].numbers()})
-    return TrackReport(pair.before, *heard, tuple(_excerpts(pair, changes)))
+    return TrackReport(pair.before, *heard, tuple(_excerpts(pair, changes, excerpt_seconds)))
 
 
 def _changed(before: Block, after: Block) -> float:
@@ -169,9 +172,9 @@ def _changed(before: Block, after: Block) -> float:
     return float(np.square(second - gain * first).sum())
 
 
-def _excerpts(pair: _Pair, changes: list[float]) -> Iterator[Excerpt]:
+def _excerpts(pair: _Pair, changes: list[float], seconds: int) -> Iterator[Excerpt]:
     """The stretches that changed most, apart from each other, in order of time."""
-    span = min(_EXCERPT_SECONDS, max(1, len(changes)))
+    span = min(seconds, max(1, len(changes)))
     sums = np.convolve(changes, np.ones(span), "valid") if changes else np.zeros(0)
     starts: list[int] = []
     while len(starts) < _EXCERPTS and len(sums) and sums.max() >= 0:
@@ -258,7 +261,6 @@ def _smoothed(spectrum: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
 
 def _save(figure: Figure, path: Path) -> None:
     """Write a picture whole or not at all."""
-    part = path.with_name(path.name + ".part")
     facts: dict[str, Any] = {"Software": None}  # the same plot is the same file
-    figure.savefig(part, format="png", dpi=110, metadata=facts)
-    os.replace(part, path)
+    with whole(path) as file:
+        figure.savefig(file, format="png", dpi=110, metadata=facts)

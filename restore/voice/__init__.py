@@ -13,15 +13,18 @@ _STAGES = {
     "declip": ("restore.voice.declip.options:DeclipOptions", "restore.voice.declip.render:Declip"),
     "declick": ("restore.voice.declick.options:DeclickOptions", "restore.voice.declick.render:Declick"),
     "dehum": ("restore.voice.dehum.options:DehumOptions", "restore.voice.dehum.render:Dehum"),
+    "dewow": ("restore.voice.dewow.options:DewowOptions", "restore.voice.dewow.render:Dewow"),
     "dehiss": ("restore.voice.dehiss.options:DehissOptions", "restore.voice.dehiss.render:Dehiss"),
+    "dereverb": ("restore.voice.dereverb.options:DereverbOptions", "restore.voice.dereverb.render:Dereverb"),
     "repair-voice": (
         "restore.voice.repair_voice.options:RepairVoiceOptions",
         "restore.voice.repair_voice.render:RepairVoice",
     ),
+    "bandwidth": ("restore.voice.bandwidth.options:BandwidthOptions", "restore.voice.bandwidth.render:Bandwidth"),
     "loudness": ("restore.voice.loudness.options:LoudnessOptions", "restore.voice.loudness.render:Loudness"),
 }
 
-OFF = frozenset({"repair-voice", "loudness"})
+OFF = frozenset({"dewow", "dereverb", "repair-voice", "bandwidth", "loudness"})
 """Stages that `restore voice` runs only if asked to: not every recording has what they mend."""
 
 SOUND: Catalogue[AudioStage[Any]] = Catalogue(_STAGES)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from restore.zoo.coloring import ColorNetwork, load_color_network
     from restore.zoo.load import load_state_dict
     from restore.zoo.network import LoadedNetwork, load_network
+    from restore.zoo.reaging import ReagingNetwork, load_reaging_network
 
 __all__ = [
     "ColorNetwork",
@@ -30,6 +31,7 @@ __all__ = [
     "ModelFile",
     "ModelSpec",
     "Patience",
+    "ReagingNetwork",
     "Verification",
     "available",
     "get",
@@ -37,6 +39,7 @@ __all__ = [
     "list_models",
     "load_color_network",
     "load_network",
+    "load_reaging_network",
     "load_state_dict",
     "pull",
     "resolve",
@@ -49,6 +52,8 @@ _WITH_TORCH = {
     "load_color_network": "restore.zoo.coloring",
     "LoadedNetwork": "restore.zoo.network",
     "load_network": "restore.zoo.network",
+    "ReagingNetwork": "restore.zoo.reaging",
+    "load_reaging_network": "restore.zoo.reaging",
     "load_state_dict": "restore.zoo.load",
 }
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from restore.errors import WeightsError
 from restore.zoo.cache import cache_dir, locked, read_record, write_record
+from restore.zoo.spec import Kind
 
 _RECORD = "imported.json"
 
@@ -25,10 +26,17 @@ class ImportedModel:
     note: str
     """What it was recognised as, for example "copy rounded to half precision"; empty for a network not in the table."""
     scale: int | None
-    """Factor it enlarges by; None for networks that colorize."""
+    """Factor it enlarges by; None for networks that colorize or re-age."""
     architecture: str
     original: str
     """The name the file had when it was brought."""
+
+    @property
+    def kind(self) -> Kind:
+        """What it is for."""
+        if self.scale is not None:
+            return "upscale"
+        return "reage" if self.architecture.endswith("re-ages") else "colorize"
 
     @property
     def path(self) -> Path:

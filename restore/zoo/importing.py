@@ -27,9 +27,9 @@ def import_file(
     """Copy a weights file into the cache, under the name of the known model it is, or under one of its own.
 
     A known model is recognised by the hash of the file, or by the hash of its tensors when the file was re-saved or
-    rounded to half precision. Any other super-resolution network that spandrel knows, and any colorization network of a
-    known layout, is kept under `name`, by default the file's own; its hash is recorded, and a later change of the copy
-    is refused.
+    rounded to half precision. Any other super-resolution network that spandrel knows, and any network of a known layout
+    that colorizes or re-ages, is kept under `name`, by default the file's own; its hash is recorded, and a later change
+    of the copy is refused.
 
     Raises:
         SourceNotFoundError: no such file.
@@ -57,6 +57,8 @@ def _import_by_tensors(
     from restore.zoo.coloring import build, layout_of
     from restore.zoo.load import load_state_dict
     from restore.zoo.network import describe
+    from restore.zoo.reaging import build as build_reaging
+    from restore.zoo.reaging import is_reaging
     from restore.zoo.recognise import recognise
     from restore.zoo.tensor_hash import tensor_sha256
 
@@ -70,8 +72,13 @@ def _import_by_tensors(
         note = ""
         model_id = _own_name(name or path.stem, digest)
     scale: int | None = None
-    if layout_of(state) is not None:
+    if known is not None and spec.kind not in ("upscale", "companion", "colorize"):
+        architecture, tensors = spec.architecture, tensor_sha256(state)
+    elif layout_of(state) is not None:
         architecture, tensors = build(state, path)[1] + ", colorizes", tensor_sha256(state)
+    elif is_reaging(state):
+        build_reaging(state, path)
+        architecture, tensors = "fran, re-ages", tensor_sha256(state)
     else:
         network = describe(path)
         scale, architecture, tensors = network.scale, network.architecture, network.tensor_sha256

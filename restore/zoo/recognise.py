@@ -8,8 +8,9 @@ from pathlib import Path
 from torch import Tensor
 
 from restore.errors import WeightsError
+from restore.zoo.face_models import IMPOSTORS
 from restore.zoo.spec import ModelSpec
-from restore.zoo.table import IMPOSTORS, MODELS
+from restore.zoo.table import MODELS
 from restore.zoo.tensor_hash import half_sha256, tensor_sha256
 
 RESAVED = "re-saved copy: the same numbers in another file"
@@ -21,14 +22,12 @@ def recognise(state: Mapping[str, Tensor], path: Path) -> tuple[ModelSpec, str] 
     """The table's model these tensors are, and a note on how the copy differs; None for a network not in the table.
 
     Raises:
-        WeightsError: a known impostor, or the genuine file of a model that no command uses.
+        WeightsError: a known impostor.
     """
     exact = tensor_sha256(state)
     for impostor in IMPOSTORS:
         if exact == impostor.tensor_sha256:
             raise WeightsError(f"{path} is not {impostor.pretends} but {impostor.truth}; it is refused")
-        if exact == impostor.genuine_tensor_sha256:
-            raise WeightsError(f"{path} is the genuine {impostor.pretends} but no command of this version uses it")
     half = half_sha256(state)
     for spec in MODELS.values():
         if exact == spec.tensor_sha256:

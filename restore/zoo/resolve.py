@@ -29,6 +29,8 @@ class ModelFile:
     """The hash the file must have; None for a bare path, which is taken as it is."""
     scale: int | None = None
     """Factor it enlarges by; None for a bare path, which was not opened, and for models that do not enlarge."""
+    kind: Kind | None = None
+    """What it is for; None for a bare path, which was not opened."""
     note: str = ""
     """What distinguishes the file from the published one, if anything."""
 
@@ -66,13 +68,14 @@ def resolve(name_or_path: str | Path) -> ModelFile:
     spec = _known(text)
     if spec is not None:
         if (path := find_weights(spec)) is not None:
-            return ModelFile(spec.id, spec, path, expected_sha256(spec, path), spec.scale)
+            return ModelFile(spec.id, spec, path, expected_sha256(spec, path), spec.scale, spec.kind)
         copy = imported.get(spec.id)
         if copy is not None and copy.path.is_file():
-            return ModelFile(spec.id, spec, copy.path, copy.sha256, spec.scale, copy.note)
-        return ModelFile(spec.id, spec, None, spec.sha256, spec.scale)
+            return ModelFile(spec.id, spec, copy.path, copy.sha256, spec.scale, spec.kind, copy.note)
+        return ModelFile(spec.id, spec, None, spec.sha256, spec.scale, spec.kind)
     if (own := imported.get(text)) is not None:
-        return ModelFile(own.id, None, own.path if own.path.is_file() else None, own.sha256, own.scale)
+        there = own.path if own.path.is_file() else None
+        return ModelFile(own.id, None, there, own.sha256, own.scale, own.kind)
     path = Path(text).expanduser()
     if path.is_file():
         return ModelFile(path.stem, None, path, None)

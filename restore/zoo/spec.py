@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Kind = Literal["upscale", "companion", "analysis", "colorize", "voice", "faces"]
+Kind = Literal["upscale", "companion", "analysis", "colorize", "voice", "faces", "reage"]
 """What a model is for: `upscale` enlarges a picture, a `companion` is only ever blended with another model's weights,
 `analysis` measures the source, `colorize` proposes colours for pictures without any, `voice`
-cleans speech, `faces` finds or tells apart faces."""
+cleans speech, `faces` finds or tells apart faces, `reage` makes them older or younger."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,5 +77,3 @@ class KnownImpostor:
     """The model it is taken for."""
     truth: str
     """What it is, and what goes wrong with it."""
-    genuine_tensor_sha256: str
-    """The tensors of the model it pretends to be, so that the right file is named as such."""

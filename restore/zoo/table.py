@@ -7,7 +7,8 @@ says in how many of them each was seen.
 
 from __future__ import annotations
 
-from restore.zoo.spec import KnownImpostor, Licence, ModelSpec
+from restore.zoo.face_models import FACE_MODELS
+from restore.zoo.spec import Licence, ModelSpec
 
 _REAL_ESRGAN = "https://github.com/xinntao/Real-ESRGAN"
 
@@ -44,18 +45,12 @@ APACHE_DDCOLOR = Licence(
     url="https://github.com/piddnad/DDColor/blob/master/LICENSE",
 )
 
-_OPENCV_ZOO = "https://github.com/opencv/opencv_zoo"
+_FACE_REAGING = "https://github.com/timroelofs123/face_reaging"
 
-MIT_YUNET = Licence(
+MIT_FACE_REAGING = Licence(
     id="MIT",
-    summary="Use, change and share freely, commercially too, keeping the notice: Copyright (c) 2020 Shiqi Yu.",
-    url=f"{_OPENCV_ZOO}/blob/main/models/face_detection_yunet/LICENSE",
-)
-
-APACHE_SFACE = Licence(
-    id="Apache-2.0",
-    summary="Use, change and share freely, commercially too, keeping the notices and saying what was changed.",
-    url=f"{_OPENCV_ZOO}/blob/main/models/face_recognition_sface/LICENSE",
+    summary="Use, change and share freely, commercially too, keeping the notice: Copyright (c) 2024 T.J.T. Roelofs.",
+    url=f"{_FACE_REAGING}/blob/main/LICENSE",
 )
 
 _ZHANG = "https://colorizers.s3.us-east-2.amazonaws.com"
@@ -107,6 +102,17 @@ _MODELS = (
         licence=MIT_OURS,
         source="models/retouch-marks/README.md",
         file_name="retouch-marks.safetensors",
+        bundled=True,
+    ),
+    ModelSpec(
+        id="reage-sift",
+        title="What age does to faces",
+        kind="faces",
+        purpose="Shape, colours and frequency bands of faces as functions of age, 20 to 90, for `restore reage`.",
+        architecture="a table of curves",
+        licence=MIT_OURS,
+        source="models/reage-sift/README.md",
+        file_name="reage-sift.safetensors",
         bundled=True,
     ),
     ModelSpec(
@@ -244,36 +250,7 @@ _MODELS = (
         half_sha256="f9f6b941af11b726ed9fbd3612e2adf86532318ab0f53394c8dff6e02def7386",
         state_dict_key="model",
     ),
-    ModelSpec(
-        id="yunet",
-        title="YuNet, March 2023",
-        kind="faces",
-        purpose="Finds faces, turned ones too, with five points each; quick on a plain processor.",
-        architecture="YuNet, ONNX, through OpenCV",
-        licence=MIT_YUNET,
-        source=f"{_OPENCV_ZOO}/tree/main/models/face_detection_yunet",
-        file_name="face_detection_yunet_2023mar.onnx",
-        urls=(f"{_OPENCV_ZOO}/raw/main/models/face_detection_yunet/face_detection_yunet_2023mar.onnx",),
-        bytes=232_589,
-        sha256="8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4",
-        sha_confirmations="from the repository's own large-file pointer: to be confirmed at the first real download",
-        precisions=("float32",),
-    ),
-    ModelSpec(
-        id="sface",
-        title="SFace, December 2021",
-        kind="faces",
-        purpose="Tells faces apart: groups one person's shots. Unsure of profiles and of faces under 50 pixels.",
-        architecture="SFace, ONNX, through OpenCV",
-        licence=APACHE_SFACE,
-        source=f"{_OPENCV_ZOO}/tree/main/models/face_recognition_sface",
-        file_name="face_recognition_sface_2021dec.onnx",
-        urls=(f"{_OPENCV_ZOO}/raw/main/models/face_recognition_sface/face_recognition_sface_2021dec.onnx",),
-        bytes=38_696_353,
-        sha256="0ba9fbfa01b5270c96627c4ef784da859931e02f04419c829e83484087c34e79",
-        sha_confirmations="from the repository's own large-file pointer: to be confirmed at the first real download",
-        precisions=("float32",),
-    ),
+    *FACE_MODELS,
     ModelSpec(
         id="reel-colorize",
         title="Reel colorize",
@@ -341,16 +318,17 @@ _MODELS = (
         sha_confirmations=_ONCE,
         precisions=("float32", "bfloat16"),
     ),
+    ModelSpec(
+        id="fran",
+        title="FRAN, open reproduction",
+        kind="reage",
+        purpose="Re-ages faces; learned from pictures that another network invented. Large: wants a graphics card."
+        " No hash of it is known: bring the file.",
+        architecture="ReagingUNet, 64 to 1024 features, 31 million weights",
+        licence=MIT_FACE_REAGING,
+        source="https://huggingface.co/timroelofs123/face_re-aging",
+        file_name="best_unet_model.pth",
+    ),
 )
 
 MODELS: dict[str, ModelSpec] = {spec.id: spec for spec in _MODELS}
-
-IMPOSTORS = (
-    KnownImpostor(
-        tensor_sha256="69d9a009034389f869190e1059f8dec82692ef29897b517bfaf92428fb3f3f37",
-        pretends="RetinaFace mobile 0.25, facexlib's small face detector,",
-        truth="another training of the same network, published as mobilenet0.25_Final.pth: it loads without complaint "
-        "and returns wrong boxes",
-        genuine_tensor_sha256="a2525e615748f9854b682896d747be5244026a4db22d18c6d2380d29e39dc90e",
-    ),
-)

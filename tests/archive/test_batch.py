@@ -19,6 +19,8 @@ from films import FilmSpec, write_film
 from restore.archive.batch import FOLDER
 from restore.cli.main import main
 
+_ROOM = 3000
+"""Bytes."""
 RECIPE = '[[stage]]\nname = "deflicker"\n'
 
 
@@ -28,7 +30,7 @@ def reels(tmp_path: Path) -> Path:
     folder = tmp_path / "in"
     (folder / "sub 'x'").mkdir(parents=True)
     write_film(folder / "one.mkv", FilmSpec(codec="ffv1", frames=5))
-    shutil.copy(folder / "one.mkv", folder / "sub 'x'" / "zwei\n二.mkv")
+    shutil.copy(folder / "one.mkv", folder / "sub 'x'" / 'zwei\n "二.mkv')
     (folder / "cut.mkv").write_bytes((folder / "one.mkv").read_bytes()[:900])
     (folder / "text.mkv").write_text("no film")
     (tmp_path / "r.toml").write_text(RECIPE)
@@ -55,7 +57,7 @@ def test_good_reels_are_restored_bad_ones_named_and_nothing_is_done_twice(
     assert sorted(Path(name).name for name in first[-1]["failed"]) == ["cut.mkv", "text.mkv"]
     errors = {Path(e["source"]).name: e["error"] for e in first if e["event"] == "failed"}
     assert all(str(reels / name) in error for name, error in errors.items())
-    assert (out / "sub 'x'" / "zwei\n二.mkv").exists()
+    assert (out / "sub 'x'" / 'zwei\n "二.mkv').exists()
     assert not (out / "cut.mkv").exists()
     stamps = {path: path.stat().st_mtime_ns for path in out.rglob("*.mkv")}
 
@@ -79,6 +81,20 @@ def test_good_reels_are_restored_bad_ones_named_and_nothing_is_done_twice(
     assert [Path(e["source"]).name for e in fourth if e["event"] == "reel"] == ["text.mkv"]
 
 
+@pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="needs a file that opens and cannot be read")
+def test_what_cannot_be_read_is_named(reels: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Rights do not stop root; the disk's own errors stop everybody."""
+    for name in ("cut.mkv", "text.mkv", "one.mkv"):
+        (reels / name).unlink()
+    (reels / "io.mkv").symlink_to("/proc/self/mem")
+    (reels / "gone.mkv").symlink_to("/nowhere.mkv")
+    (reels / "up").symlink_to(reels)
+    assert batch(reels, "--json") == 3
+    said = events(capsys.readouterr().out)
+    assert said[-1]["done"] == 1
+    assert {Path(e["source"]).name for e in said if e["event"] == "failed"} == {"io.mkv", "gone.mkv"}
+
+
 def test_a_limit_leaves_the_rest_for_later(reels: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for name in ("cut.mkv", "text.mkv"):
         (reels / name).unlink()
@@ -97,7 +113,7 @@ def test_a_manifest_has_recipes_and_overrides(reels: Path, capsys: pytest.Captur
     table.write_text("source,output,deflicker.strenth\nin/one.mkv,a.mkv,0.5\n")
     assert batch(table) == 2
     said = capsys.readouterr().err
-    assert "line 2" in said
+    assert "reels.csv line 2, column 3: " in said
     assert "strenth" in said
     assert not (reels.parent / "out").exists(), "nothing is begun where a recipe is wrong"
 
@@ -141,6 +157,34 @@ def test_two_batches_keep_apart(reels: Path, capsys: pytest.CaptureFixture[str])
     assert "another batch" in capsys.readouterr().err
 
 
+def test_a_cluster_that_does_not_answer_stops_the_batch_and_fails_no_reel(
+    reels: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("ray", reason="the extra `ray` is not installed")
+    assert batch(reels, "--engine", "ray", "--address", "127.0.0.1:1") == 1
+    assert "no one answers" in capsys.readouterr().err
+    assert not (reels.parent / "out" / FOLDER / "ledger.jsonl").exists()
+    assert batch(reels, "--address", "127.0.0.1:1", "--engine", "local") == 2
+    assert batch(reels, "--engine", "ray", "--devices", "cuda:0") == 2
+
+
+def test_a_full_disk_stops_the_batch_and_fails_no_reel(reels: Path) -> None:
+    """No file may grow beyond some kilobytes: what a full disk looks like, without filling one."""
+    for name in ("cut.mkv", "text.mkv"):
+        (reels / name).unlink()
+    limited = f"import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, ({_ROOM}, {_ROOM})); "
+    limited += "from restore.cli.main import main; sys.exit(main(sys.argv[1:]))"
+    words = ["batch", str(reels), str(reels.parent / "out"), "--recipe", str(reels.parent / "r.toml"), "--no-report"]
+    command = [sys.executable, "-c", limited, *words, "--device", "cpu", "--json"]
+    said = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert said.returncode == 1
+    assert "no room" in said.stderr
+    assert len(said.stderr.splitlines()) == 1
+    assert not list((reels.parent / "out").rglob("*.mkv"))
+    assert batch(reels) == 0
+    assert len([path for path in (reels.parent / "out").rglob("*.mkv") if path.is_file()]) == 2
+
+
 def start(reels: Path) -> subprocess.Popen[str]:
     words = ["batch", str(reels), str(reels.parent / "out"), "--recipe", str(reels.parent / "r.toml"), "--json"]
     words.append("--no-report")
@@ -150,10 +194,13 @@ def start(reels: Path) -> subprocess.Popen[str]:
     )  # fmt: skip
 
 
-def children(parent: int) -> list[int]:
+def workers(parent: int) -> list[int]:
+    """Not what they are forked from, nor what tidies up after them."""
     import psutil
 
-    return [child.pid for child in psutil.Process(parent).children(recursive=True)]
+    found = psutil.Process(parent).children(recursive=True)
+    leaves = [child for child in found if not child.children()]
+    return [leaf.pid for leaf in leaves if not any("tracker" in word for word in leaf.cmdline())]
 
 
 def test_a_reel_whose_process_dies_is_tried_once_more_and_the_rest_goes_on(reels: Path) -> None:
@@ -165,7 +212,7 @@ def test_a_reel_whose_process_dies_is_tried_once_more_and_the_rest_goes_on(reels
     while seen[-1]["event"] != "reel":
         seen.append(json.loads(running.stdout.readline()))
     deadline = time.monotonic() + 20
-    while not (found := children(running.pid)) and time.monotonic() < deadline:
+    while not (found := workers(running.pid)) and time.monotonic() < deadline:
         time.sleep(0.05)
     for pid in found:
         os.kill(pid, signal.SIGKILL)

@@ -47,6 +47,16 @@ def test_circles_of_links_are_walked_once(tmp_path: Path) -> None:
     assert all("self" in line for line in unreadable)
 
 
+def test_pipes_are_named_and_links_to_nowhere_are_reels_that_will_fail(tmp_path: Path) -> None:
+    fill(tmp_path, "a.mkv")
+    os.mkfifo(tmp_path / "b.mkv")
+    (tmp_path / "c.mkv").symlink_to("/nowhere/at all.mkv")
+    unreadable: list[str] = []
+    found = reels_in(tmp_path, tmp_path / "o", "{name}", (), unreadable)
+    assert [Path(reel.source).name for reel in found] == ["a.mkv", "c.mkv"]
+    assert [line.endswith("b.mkv: is no file") for line in unreadable] == [True]
+
+
 def test_outputs_inside_the_sources_are_not_sources(tmp_path: Path) -> None:
     fill(tmp_path, "a.mkv", "out/a.mkv")
     assert len(list(reels_in(tmp_path, tmp_path / "out", "{name}"))) == 1

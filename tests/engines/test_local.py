@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import os
+import multiprocessing
 from pathlib import Path
 
-import numpy as np
 import pytest
-from films import FilmSpec, write_film
+from films import FilmSpec, reel_of_shots, write_film
 
 import restore
 from restore.engines.local import LocalEngine
 from restore.errors import CancelledError, EngineError, OptionError
-from restore.frames import Planes
 from restore.media.options import OutputOptions
 from restore.recipe import Recipe
 
@@ -40,18 +38,6 @@ def test_two_workers_give_the_inline_bytes(tmp_path: Path, source: Path) -> None
     assert not engine.retried
 
 
-def reel_of_shots(path: Path) -> Path:
-    """Three shots of flickering texture."""
-
-    def planes(number: int) -> Planes:
-        texture = np.random.default_rng(number // 30).integers(40, 200, (48, 64))
-        flicker = 1 + 0.1 * np.sin(number * 2.1)
-        grey = np.full((24, 32), 128, np.uint8)
-        return np.clip(texture * flicker, 16, 235).astype(np.uint8), grey, grey
-
-    return write_film(path, FilmSpec(codec="ffv1", frames=90, pictures=planes))
-
-
 def test_shots_are_analysed_by_workers_too(tmp_path: Path) -> None:
     source = reel_of_shots(tmp_path / "reel.mkv")
     recipe = Recipe.of("deflicker")
@@ -61,12 +47,6 @@ def test_shots_are_analysed_by_workers_too(tmp_path: Path) -> None:
     assert len(plans[0]) == 3
     assert [path.read_bytes() for path in plans[0]] == [path.read_bytes() for path in plans[1]]
     assert inline.output.read_bytes() == local.output.read_bytes()
-
-
-def children() -> list[int]:
-    tasks = Path(f"/proc/{os.getpid()}/task")
-    found = [int(pid) for task in tasks.iterdir() for pid in (task / "children").read_text().split()]
-    return [pid for pid in found if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
 
 
 def fatal(monkeypatch: pytest.MonkeyPatch, folder: Path, times: int) -> Recipe:
@@ -102,7 +82,7 @@ def test_cancelling_ends_the_workers(tmp_path: Path, source: Path) -> None:
             source, tmp_path / "out.mkv", recipe("ffv1"), engine=LocalEngine(2),
             on_progress=lambda progress: seen.append(progress.phase), cancel=lambda: "render" in seen,
         )  # fmt: skip
-    assert not children()
+    assert not multiprocessing.active_children()
 
 
 def test_no_workers_is_an_error() -> None:

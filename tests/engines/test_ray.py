@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from films import FilmSpec, write_film
+from films import FilmSpec, reel_of_shots, write_film
 
 import restore
 from restore.cli.main import main
@@ -56,6 +56,29 @@ def test_two_workers_give_the_inline_bytes_though_one_dies(
     assert len(engine.retried) == 1
     assert (tmp_path / "ray.mkv").read_bytes() == inline
     assert not list((tmp_path / "ray.mkv.restore").glob(".shared*"))
+
+
+@pytest.mark.timeout(240)
+def test_a_batch_and_its_analyses_on_ray(cluster: None, tmp_path: Path) -> None:
+    """The real command, its child process a driver of the same cluster; the plans and films of the inline engine."""
+    reels = tmp_path / "in"
+    reels.mkdir()
+    for name in ("a.mkv", "b.mkv"):
+        reel_of_shots(reels / name)
+    (tmp_path / "r.toml").write_text('[output]\nthreads = 1\n[[stage]]\nname = "deflicker"\n')
+    words = ["--recipe", str(tmp_path / "r.toml"), "--device", "cpu", "--no-report", "--quiet"]
+    assert main(["batch", str(reels), str(tmp_path / "inline"), *words]) == 0
+    address = ray.get_runtime_context().gcs_address
+    assert main(["batch", str(reels), str(tmp_path / "ray"), *words, "--address", address, "--workers", "2"]) == 0
+    made = [
+        {path.name: path.read_bytes() for path in sorted((tmp_path / engine).rglob("*")) if path.match(pattern)}
+        for pattern in ("shot-*.json", "?.mkv") for engine in ("inline", "ray")
+        if (tmp_path / engine).exists()
+    ]  # fmt: skip
+    assert made[0] == made[1]
+    assert len(made[0]) == 3
+    assert made[2] == made[3]
+    assert len(made[2]) == 2
 
 
 @pytest.mark.timeout(120)

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from material.faces import still
 
 from restore.errors import OptionError, PlanError, WeightsError
-from restore.faces.detect import HaarDetector, choose_detector, overlap
+from restore.faces.detect import choose_detector, overlap
+from restore.faces.haar import HaarDetector
 from restore.faces.identify import Said, cast, group
 from restore.faces.smoothing import anchored, smoothed
 from restore.faces.track import ShotTracker, Track
@@ -114,7 +115,7 @@ def test_people_are_merged_renamed_and_dropped_by_hand() -> None:
 def test_detectors_are_named_or_refused(tmp_path, monkeypatch) -> None:  # type: ignore[no-untyped-def]
     monkeypatch.setenv("RESTORE_CACHE", str(tmp_path))
     assert choose_detector("auto").name == "haar"
-    with pytest.raises(OptionError, match="auto, haar and yunet"):
+    with pytest.raises(OptionError, match="auto, haar, yunet and retinaface"):
         choose_detector("mtcnn")
     with pytest.raises(WeightsError, match="models pull yunet"):
         choose_detector("yunet")

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import cv2
 import numpy as np
 import numpy.typing as npt
+
+from restore.faces.track import Track
+from restore.stages.reage.alignment import USUAL
+from restore.stages.reage.analysis import path_of
 
 Picture = npt.NDArray[np.uint8]
 SIZE = (240, 320)
@@ -42,3 +49,23 @@ def still(places: list[tuple[float, float, float]], seed: int = 0, backdrop: int
     soft = cv2.GaussianBlur(picture, (0, 0), 1.0).astype(np.float64)
     noise = np.random.default_rng(seed).normal(0, 2, SIZE)[..., None]
     return np.asarray(np.clip(soft + noise, 0, 255), np.uint8)
+
+
+def face_track(places: Sequence[tuple[float, float]], eye_distance: float, start: int = 0) -> Track:
+    """A face seen well in every frame, the point between its eyes at these places."""
+    middles, count = np.asarray(places, float), len(places)
+    ones = np.ones(count)
+    points = middles[:, None] + USUAL * eye_distance
+    corner = middles - np.array((1.3, 1.05)) * eye_distance
+    boxes = np.concatenate((corner, np.full((count, 2), 2.63 * eye_distance)), 1)
+    return Track(start, boxes, points, ones, ones, ones, count)
+
+
+def face_plan(places: Sequence[tuple[float, float]], eye_distance: float, size: tuple[int, int]) -> dict[str, Any]:
+    """What `reage` finds in a shot of such a face: values and arrays. Frame n has the pts n."""
+    track, count = face_track(places, eye_distance), len(places)
+    path = path_of(track, count)
+    path[:, 0] = 1.0
+    face = {"frames": [0, count], "width": 2.63 * eye_distance, "quality": 1.0, "found in": count, "identity": None}
+    arrays = {"pts": np.arange(count), "face-0": path}
+    return {"length": count, "size": list(size), "zero": 0, "faces": [face], "arrays": arrays}

@@ -18,6 +18,7 @@ from films import FilmSpec, Sound, av_offset, click_time, packets_of, write_film
 from sounds import hear, lag, noise, write_wav
 
 import restore
+from restore.cli.main import main
 from restore.errors import CancelledError, FormatError, OptionError, OutputExistsError, PlanError, SourceError
 from restore.media.probe import probe_file
 from restore.pipeline.runner import JobResult
@@ -216,12 +217,37 @@ def test_another_file_is_not_replaced(tmp_path: Path) -> None:
         restore.run(source, tmp_path / "out.xyz", GAIN)
 
 
-def test_pictures_alone_have_no_sound(tmp_path: Path, film: Path) -> None:
-    recipe = Recipe.from_dict({"stage": [{"name": "loudness"}, {"name": "deflicker"}]})
-    with pytest.raises(OptionError, match="pictures hold no sound"):
-        restore.run(film, tmp_path / "out_%04d.png", recipe)
+def test_sound_alone_needs_some(tmp_path: Path, film: Path) -> None:
+    with pytest.raises(FormatError, match="cannot tell a container"):
+        restore.run(film, tmp_path / "out_%04d.png", GAIN)
     with pytest.raises(SourceError, match="no sound to repair"):
-        restore.run(write_film(tmp_path / "mute.mp4", FilmSpec()), tmp_path / "out.mp4", recipe)
+        restore.run(write_film(tmp_path / "mute.mp4", FilmSpec()), tmp_path / "out.mp4", GAIN)
+
+
+def test_a_recipe_for_both_goes_through_mute_films(tmp_path: Path, film: Path) -> None:
+    recipe = Recipe.from_dict({"stage": [{"name": "loudness"}, {"name": "deflicker"}]})
+    made = restore.run(film, tmp_path / "out_%04d.png", recipe)
+    assert made.frames == 12
+    assert made.notes == ("pictures hold no sound: only the picture is restored",)
+    mute = write_film(tmp_path / "mute.mp4", FilmSpec())
+    for source, output in ((mute, "out.mp4"), (film, "one.mp4"), (tmp_path / "out_%04d.png", "again.mkv")):
+        pictures = {"fps": "25"} if output == "again.mkv" else {}
+        left_out = {"skip_streams": [1, 2]} if source == film else {}
+        both = {**recipe.as_dict(), "input": pictures, "output": left_out}
+        made = restore.run(source, tmp_path / output, Recipe.from_dict(both))
+        assert made.frames == 12
+        assert "only the picture is restored" in made.notes[-1]
+        assert not any(stream.kind == "audio" for stream in probe_file(tmp_path / output).streams)
+
+
+@pytest.mark.parametrize("line", [["--no-sound"], ["--strength", "0"], []])
+def test_restore_film_repairs_sound_too(tmp_path: Path, film: Path, line: list[str]) -> None:
+    output = tmp_path / "out.mp4"
+    assert main(["film", str(film), str(output), "--only", "dehiss", "--only", "deflicker", "--quiet", *line]) == 0
+    tracks = [[packet[2] for packet in packets_of(path, "audio", 0)] for path in (film, output)]
+    assert (tracks[0] == tracks[1]) == bool(line)
+    for number in (0, 1):
+        assert abs(av_offset(output, number) - av_offset(film, number)) < 0.001
 
 
 @pytest.mark.parametrize(

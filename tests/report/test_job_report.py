@@ -15,6 +15,7 @@ import restore
 from restore import pages
 from restore.cli.main import main
 from restore.errors import PlanError, SourceNotFoundError
+from restore.pipeline.stills import shown_size
 from restore.recipe import Recipe
 from restore.report.film import Film
 from restore.report.measures import luma, measure, noise, psnr, sharpness, ssim
@@ -105,8 +106,8 @@ def test_any_frame_is_found(tmp_path: Path) -> None:
         assert len(film) == 40
         assert [film.at(film.time(number)) for number in range(40)] == list(range(40))
         assert film.at(Fraction(999)) == 39
-        once = dict(film.stills([3, 30, 12], film.size))
-        again = dict(film.stills([12], film.size))
+        once = dict(film.stills([3, 30, 12], shown_size(film.format)))
+        again = dict(film.stills([12], shown_size(film.format)))
         assert sorted(once) == [3, 12, 30]
         assert np.array_equal(once[12], again[12])
 

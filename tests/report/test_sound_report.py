@@ -83,16 +83,17 @@ def test_a_page_to_see_and_hear(tmp_path: Path) -> None:
     assert numbers["after"]["loudness"] == pytest.approx(-40, abs=0.1)
     assert numbers["before"]["loudness"] > -30
     text = page.read_text()
-    assert "track 1 from 0:00:0" in text
+    assert "track 1 from 0:00:" in text
     assert "LUFS before, -40.0 LUFS after" in text
     assert text.count("data:image/png") == 2
     sounds = [base64.b64decode(data) for data in re.findall(r"data:audio/flac;base64,([^\"']+)", text)]
-    assert len(sounds) in (2, 4, 6)
+    assert len(sounds) == 4
     lengths = []
     for sound in sounds:
         with av.open(io.BytesIO(sound)) as container:
             lengths.append(sum(frame.samples for frame in container.decode(audio=0)))
-    assert set(lengths) == {8 * RATE}
+    assert set(lengths) == {4 * RATE}
+    assert len(text) < 5e6
     for name in ("levels", "spectrogram"):
         assert (folder / f"plots/sound-1-{name}.png").read_bytes().startswith(b"\x89PNG")
     first = (folder / "plots/sound-1-levels.png").read_bytes()

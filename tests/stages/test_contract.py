@@ -11,6 +11,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from contract import CPU, StageContract, frames_of, same, video_format
+from material.faces import face_plan
 from material.stages import STAGES, AmountOptions
 
 from restore.frames import Frame, PixelFormat, VideoFormat
@@ -19,7 +20,9 @@ from restore.pipeline.picture import Converter
 from restore.pipeline.timeline import TimelineStage
 from restore.stages import build_stage, stage_names
 
-COVERED = {"colorize", "dedust", "deflicker", "denoise", "refade", "regrain", "retouch", "stabilize", "upscale"}
+COVERED = {
+    "colorize", "dedust", "deflicker", "denoise", "reage", "refade", "regrain", "retouch", "stabilize", "upscale",
+}  # fmt: skip
 
 
 def test_every_stage_keeps_the_contract() -> None:
@@ -189,6 +192,22 @@ class TestRetouch(StageContract):
     @pytest.fixture
     def off(self) -> Stage[Any]:
         return build_stage("retouch", {"sensitivity": 1, "strength": 0})
+
+
+class TestReage(StageContract):
+    """Over noise, in which a face is said to be: nothing finds one there."""
+
+    @pytest.fixture
+    def stage(self) -> Stage[Any]:
+        return build_stage("reage", {"from_age": 60, "to": "0=25,1=70", "hair_color": "#402010"})
+
+    @pytest.fixture
+    def off(self) -> Stage[Any]:
+        return build_stage("reage", {"strength": 0})
+
+    def values(self, stage: Stage[Any], frames: Sequence[Frame], format: VideoFormat) -> dict[str, Any]:
+        found = face_plan([(20.0, 13.0)] * len(frames), 12.0, (format.width, format.height))
+        return stage.told({**found, "actor": [0]})
 
 
 class TestColorize(StageContract):

@@ -110,5 +110,5 @@ def test_a_reference_without_voice_is_refused(tmp_path) -> None:  # type: ignore
         file.setframerate(RATE)
         file.writeframes(bytes(2 * RATE * 2))
     stage = SOUND.build("repair-voice", {"reference": str(tmp_path / "quiet.wav"), "own_work": "silence, made here"})
-    with pytest.raises(OptionError, match="no voice"):
-        analysed(stage, talk(MONO, RATE), MONO)
+    with pytest.raises(OptionError, match="no voice"):  # before anything is rendered
+        stage.check(MONO)

@@ -10,7 +10,7 @@ from voice_contract import AudioStageContract
 from restore.pipeline.audio_contract import AudioStage
 from restore.voice import SOUND
 
-COVERED = {"declip", "declick", "dehum", "dehiss", "repair-voice", "loudness"}
+COVERED = {"declip", "declick", "dehum", "dewow", "dehiss", "dereverb", "repair-voice", "bandwidth", "loudness"}
 CLAIM = {"test_material": "a voice made of sines"}
 
 
@@ -68,6 +68,38 @@ class TestDehum(AudioStageContract):
     @pytest.fixture
     def off(self) -> AudioStage[Any]:
         return SOUND.build("dehum", {"strength": 0})
+
+
+class TestDewow(AudioStageContract):
+    @pytest.fixture
+    def stage(self) -> AudioStage[Any]:
+        return SOUND.build("dewow")
+
+    @pytest.fixture
+    def off(self) -> AudioStage[Any]:
+        return SOUND.build("dewow", {"strength": 0})
+
+
+class TestDereverb(AudioStageContract):
+    formats = ("mono", "stereo", "7.1")
+
+    @pytest.fixture
+    def stage(self) -> AudioStage[Any]:
+        return SOUND.build("dereverb")
+
+    @pytest.fixture
+    def off(self) -> AudioStage[Any]:
+        return SOUND.build("dereverb", {"strength": 0})
+
+
+class TestBandwidth(AudioStageContract):
+    @pytest.fixture
+    def stage(self) -> AudioStage[Any]:
+        return SOUND.build("bandwidth", {"edge": 2000})
+
+    @pytest.fixture
+    def off(self) -> AudioStage[Any]:
+        return SOUND.build("bandwidth", {"strength": 0})
 
 
 class TestRepairVoice(AudioStageContract):

@@ -158,14 +158,16 @@ def test_a_record_that_was_tampered_with_cannot_point_elsewhere(cache: Path) -> 
         zoo.resolve("x")
 
 
-def test_the_trap_is_named_and_the_genuine_file_too(material: Path, cache: Path) -> None:
+def test_the_trap_is_named_and_the_genuine_file_taken(material: Path, cache: Path) -> None:
     with pytest.raises(WeightsError, match=r"is not RetinaFace mobile 0\.25.*wrong boxes"):
         zoo.import_file(material / "trap_mobilenet0.25_Final.pth")
-    with pytest.raises(WeightsError, match=r"genuine RetinaFace mobile 0\.25"):
-        zoo.import_file(material / "retinaface_mobilenet0.25.pth")
     with pytest.raises(WeightsError, match="wrong boxes"):
         zoo.verify(material / "trap_mobilenet0.25_Final.pth")
     assert not list(cache.glob("imported/*"))
+    taken = zoo.import_file(material / "retinaface_mobilenet0.25.pth")
+    assert (taken.id, taken.scale) == ("retinaface", None)
+    assert "re-saved" in taken.note
+    assert zoo.verify("retinaface").status == "copy"
 
 
 def test_published_copies_are_recognised(material: Path) -> None:

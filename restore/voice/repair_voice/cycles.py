@@ -24,10 +24,14 @@ _CYCLES = 2.2
 _PROSODY_SECONDS = 0.05
 """Changes slower than this are meant; the natural tremor of a voice (5 Hz) among them."""
 _STEP_SECONDS = 0.001
+_GUIDE_RATE = 8000
+"""Hertz, about: as many samples a second as harmonics are heard in."""
 _MOST_STRAY = 0.18
 """Cycles by which one may be moved."""
 _WEIGHTS = (0.08, 0.24, 0.36, 0.24, 0.08)
 """Of the cycles two before to two after."""
+_EDGE_SECONDS = 0.005
+"""Voicing fades in and out within twice this time, inside voiced stretches."""
 
 
 def turns_of(hertz: Tensor, rate: int, usual: float) -> tuple[Tensor, Tensor]:
@@ -35,44 +39,65 @@ def turns_of(hertz: Tensor, rate: int, usual: float) -> tuple[Tensor, Tensor]:
 
     Voicing is 1 inside voiced stretches and falls to 0 within 10 ms at their ends.
     """
-    voiced = (hertz > 0).float()
-    width = 2 * round(0.005 * rate) + 1
-    inner = -F.max_pool1d(-voiced[None], width, 1, width // 2)[0]
-    kernel = torch.hann_window(width + 2, periodic=False)[1:-1]
-    soft = F.conv1d(inner[None, None], (kernel / kernel.sum())[None, None], padding=width // 2)[0, 0]
-    return torch.cumsum(torch.where(hertz > 0, hertz, usual), 0) / rate, soft
+    voiced = (hertz > 0).double()
+    edge = max(1, round(_EDGE_SECONDS * rate))
+    # Deep enough inside: as many voiced samples on either side as the window is wide. Running sums, not windows.
+    inner = (_running_mean(voiced, edge) > 1 - 0.5 / (2 * edge + 1)).double()
+    soft = _running_mean(_running_mean(inner, edge // 2), edge - edge // 2)
+    soft = torch.where(soft > 1e-6, soft.clamp(max=1), 0.0)  # running sums leave a trace of what has passed
+    return torch.cumsum(torch.where(hertz > 0, hertz, usual), 0) / rate, soft.float()
+
+
+def _running_mean(values: Tensor, reach: int) -> Tensor:
+    """(samples,) the mean of each value with `reach` on either side; what lies beyond the ends repeats them."""
+    sums = F.pad(torch.cumsum(F.pad(values[None], (reach, reach), mode="replicate")[0], 0), (1, 0))
+    return (sums[2 * reach + 1 :] - sums[: -2 * reach - 1]) / (2 * reach + 1)
 
 
 def stray(sound: Tensor, turns: Tensor, rate: int, usual: float) -> Tensor:
     """(samples,) by how many cycles the voice runs ahead of where prosody alone would have it, from its harmonics."""
     samples = len(sound)
-    step = max(1, round(_STEP_SECONDS * rate))
-    width = 2 * round(_CYCLES * rate / usual / 2) + 1
+    fewer = max(1, rate // _GUIDE_RATE)
+    step = fewer * max(1, round(_STEP_SECONDS * rate / fewer))
+    guide, slow_turns = _thinned(sound, fewer), turns[::fewer]
+    width = 2 * round(_CYCLES * rate / usual / 2 / fewer) + 1
     window = torch.hann_window(width + 2, periodic=False, dtype=torch.float64)[1:-1]
     count = -(-samples // step)
-    padding = (width // 2, width // 2 + step)
+    padding = (width // 2, width // 2 + step // fewer)
     total = torch.zeros(count, dtype=torch.float64)
     weight = torch.zeros(count, dtype=torch.float64)
-    slow = 2 * round(_PROSODY_SECONDS / _STEP_SECONDS / 2) + 1
+    slow = 2 * round(_PROSODY_SECONDS / (step / rate) / 2) + 1
     smooth = torch.hann_window(slow + 2, periodic=False, dtype=torch.float64)[1:-1]
     smooth = (smooth / smooth.sum())[None, None]
+    angle = -2 * math.pi * slow_turns
+    turn = torch.complex(angle.cos(), angle.sin())
+    turned = guide * turn
     for number in range(1, max(1, min(_HARMONICS, int(_HIGHEST / usual))) + 1):
-        angle = -2 * math.pi * number * turns
-        parts = torch.stack((sound * angle.cos(), sound * angle.sin()))
-        heard = F.pad(parts, padding).unfold(1, width, step)[:, :count] @ window
+        parts = torch.view_as_real(turned).T
+        heard = F.pad(parts, padding).unfold(1, width, step // fewer)[:, :count] @ window
         held = F.conv1d(F.pad(heard[:, None], (slow // 2, slow // 2), mode="replicate"), smooth)[:, 0]
         line, mean = torch.complex(heard[0], heard[1]), torch.complex(held[0], held[1])
         product = line * mean.conj()
         trust = product.abs() * number * number
         total += trust * torch.angle(product) / (2 * math.pi * number)
         weight += trust
+        turned = turned * turn
     fast = (total / weight.clamp(min=1e-20)).clamp(-_MOST_STRAY, _MOST_STRAY)
     return _to_samples(fast, step, samples)
 
 
+def _thinned(sound: Tensor, fewer: int) -> Tensor:
+    """Every so manieth sample, under a triangle as wide as two: what folds back onto the lower harmonics is weak."""
+    if fewer == 1:
+        return sound
+    ramp = torch.arange(1, fewer + 1, dtype=torch.float64)
+    kernel = torch.cat((ramp, ramp[:-1].flip(0))) / fewer**2
+    return F.conv1d(F.pad(sound, (fewer - 1, fewer - 1))[None, None], kernel[None, None], stride=fewer)[0, 0]
+
+
 def _to_samples(values: Tensor, step: int, samples: int) -> Tensor:
     place = torch.arange(samples, dtype=torch.float64) / step
-    lower = place.floor().long().clamp(max=len(values) - 1)
+    lower = place.long().clamp(max=len(values) - 1)
     upper = (lower + 1).clamp(max=len(values) - 1)
     return torch.lerp(values[lower], values[upper], place - lower)
 
@@ -99,9 +124,12 @@ def mended(sound: Tensor, guide: Tensor, hertz: Tensor, rate: int, usual: float,
     turns, voiced = turns_of(hertz, rate, usual)
     ahead = stray(guide.double(), turns, rate, usual) * voiced.double() * even
     own = torch.cummax(turns + ahead, 0).values
-    result = torch.zeros_like(sound)
+    used = torch.nonzero(voiced)[:, 0]
+    repaired = sound.new_zeros(sound.shape[0], len(used))
     for cycle, weight in zip(range(-2, 3), _WEIGHTS, strict=True):
         share = weight * alike + (1 - alike) * (cycle == 0)
         if share:
-            result += share * read_at(sound, places_of(own, turns + cycle))
-    return sound + (result - sound) * voiced
+            repaired += share * read_at(sound, places_of(own, turns[used] + cycle))
+    result = sound.clone()
+    result[:, used] += (repaired - sound[:, used]) * voiced[used]
+    return result

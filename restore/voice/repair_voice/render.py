@@ -14,7 +14,7 @@ from restore.frames import AudioBatch, AudioFormat
 from restore.pipeline.audio_contract import AudioAnalyzer, AudioStage, AudioWindow, State
 from restore.pipeline.contract import Device
 from restore.provenance.consent import Claim, checked_claim
-from restore.voice.repair_voice.analysis import BANDS, WornVoiceAnalyzer, guide_of
+from restore.voice.repair_voice.analysis import BANDS, WornVoiceAnalyzer, guide_of, reference_digest, reference_spectrum
 from restore.voice.repair_voice.cycles import mended, turns_of
 from restore.voice.repair_voice.options import RepairVoiceOptions
 
@@ -25,17 +25,24 @@ class RepairVoice(AudioStage[RepairVoiceOptions]):
     """Works where the plan says there is a voice; everything else stays as it is."""
 
     name = "repair-voice"
+    version = 2
     fixed: ClassVar[frozenset[str]] = frozenset({"reference", "consent", "own_work", "test_material"})
 
     def check(self, format: AudioFormat) -> None:
-        """A person's voice is altered: somebody must have said that this is right."""
-        self._claim()
+        """A person's voice is altered: somebody must have said that this is right. The reference must hold a voice."""
+        self.consent()
+        if self.options.reference is not None:
+            reference_spectrum(self.options.reference)
 
     def effective(self) -> dict[str, Any]:
-        """The options, and what was checked of the consent."""
-        return {**self.options.effective(), "claim": self._claim()}
+        """The options, what was checked of the consent, and what the reference holds, whatever it is called."""
+        options = self.options.effective()
+        if self.options.reference is not None:
+            options["reference"] = {"sha256": reference_digest(self.options.reference)}
+        return {**options, "claim": self.consent()}
 
-    def _claim(self) -> dict[str, Any]:
+    def consent(self) -> dict[str, Any]:
+        """The claim of the options, checked."""
         options = self.options
         record = None if options.consent is None else Path(options.consent)
         return checked_claim(Claim(record, options.own_work, options.test_material), "voice")

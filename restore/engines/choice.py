@@ -1,0 +1,61 @@
+"""Which engine a person asked for. Imports no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal, Self
+
+from restore.errors import OptionError
+
+if TYPE_CHECKING:
+    from restore.pipeline.render import Engine
+
+EngineName = Literal["inline", "local", "ray"]
+
+
+@dataclass(frozen=True)
+class EngineChoice:
+    """An engine that is yet to be built, in whatever process."""
+
+    name: EngineName = "inline"
+    workers: int | None = None
+    devices: tuple[str, ...] = ()
+    address: str | None = None
+
+    @classmethod
+    def asked(cls, name: EngineName | None, workers: int | None, devices: Sequence[str], address: str | None) -> Self:
+        """What was said, or implied by what was. Raises OptionError for what does not go together."""
+        chosen = name or ("ray" if address else "local" if workers or devices else "inline")
+        if address and chosen != "ray":
+            raise OptionError(f"--address is a Ray cluster's: leave it out, or --engine {chosen}")
+        if chosen == "ray" and devices:
+            raise OptionError("--devices is for --engine local: Ray gives each worker its own")
+        if chosen == "inline" and (workers or devices):
+            raise OptionError("--engine inline renders in this process: leave out --workers and --devices")
+        return cls(chosen, workers, tuple(devices), address)
+
+    def reached(self) -> Self:
+        """The same; if it is a cluster, one that answers, or a head started here for as long as this process lasts.
+
+        Raises ClusterError, EngineError if Ray is not installed, OptionError for what is no address.
+        """
+        if self.name != "ray":
+            return self
+        from restore.engines.cluster import reach
+
+        return replace(self, address=reach(self.address))
+
+    def build(self) -> Engine:
+        """The engine."""
+        if self.name == "ray":
+            from restore.engines.ray import RayEngine
+
+            return RayEngine(self.workers, self.address)
+        if self.name == "local":
+            from restore.engines.local import LocalEngine
+
+            return LocalEngine(self.workers, self.devices)
+        from restore.engines.inline import InlineEngine
+
+        return InlineEngine()

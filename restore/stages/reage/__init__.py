@@ -1,0 +1,1 @@
+"""Making one person's face younger or older."""

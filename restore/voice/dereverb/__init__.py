@@ -1,0 +1,1 @@
+"""`dereverb`: the late reverberation of a room predicted and subtracted."""

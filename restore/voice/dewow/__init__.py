@@ -1,0 +1,1 @@
+"""`dewow`: wow and flutter followed and undone."""

@@ -1,0 +1,207 @@
+"""Re-ageing films: how steady it is, whom it touches, whom it finds, how fast it is.
+
+Steadiness is measured on real clips; what must stay untouched on films made here of portraits, where it is known.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from reage_measures import change_along_motion, face_units, skin
+from reage_stage import Workbench, decoded
+from torch import Tensor
+
+from restore.faces.yunet import YuNetDetector
+
+FROM, TO = 55.0, 25.0
+CLIPS = ("orig.mp4", "studio_feature_bw.mp4", "asl/book.mkv", "carphone_pristine.mp4")
+_TALKING = "orig.mp4"
+
+
+def _yunet(material: Path) -> str:
+    return str(material / "weights" / "yunet_n_640_640.onnx")
+
+
+def steady_rows(model: str, material: Path, frames: int) -> Iterator[str]:
+    """The delta's change along motion in real clips, and points on a face that stands still under grain."""
+    for name in CLIPS:
+        path = material / "video" / name
+        if not path.is_file():
+            continue
+        bench = Workbench(model, _yunet(material))
+        clip = list(decoded(path, frames, start=30))
+        plan = bench.study(clip)
+        detector = YuNetDetector(Path(_yunet(material)))
+        changes, sizes, earlier = [], [], None
+        for frame, done in zip(clip, bench.render(clip, plan, FROM, TO), strict=True):
+            delta = done.pixels - frame
+            [*found] = detector.find(_eight(frame))[:1]
+            if earlier is not None and found:
+                where = skin(frame, found[0].points)
+                if (where & done.mask.numpy()).sum() > 100:
+                    where &= done.mask.numpy()
+                    changes.append(change_along_motion((earlier[0], frame), (earlier[1], delta), where))
+                    sizes.append(float(delta.abs().mean(0).numpy()[where].mean() * 255))
+            earlier = (frame, delta)
+        mean = float(np.mean(changes)) if changes else float("nan")
+        size = float(np.mean(sizes)) if sizes else 0.0
+        yield f"| delta's change along motion, {name} (of a delta of {size:.1f}/255) | 1/255 | {mean:.2f}/255 |"
+    still = next(iter(_stills(material, 1)))
+    generator = torch.Generator().manual_seed(5)
+    shaking = [still + 0.012 * torch.randn(still.shape, generator=generator) for _ in range(frames)]
+    bench = Workbench(model, _yunet(material))
+    plan = bench.study(shaking)
+    points = _points(plan)
+    jitter = float(np.sqrt(np.square(points - points.mean(0)).sum(-1).mean()))
+    yield f"| points of a still face under grain (RMS about their mean) | 0.3 px | {jitter:.2f} px |"
+
+
+def _points(plan: dict[str, object]) -> np.ndarray:
+    """(frames, 5, 2) of the first of the actor's faces."""
+    actor, arrays = plan["actor"], plan["arrays"]
+    assert isinstance(actor, list)
+    assert isinstance(arrays, dict)
+    rows = np.asarray(arrays[f"face-{actor[0]}"], np.float64)
+    return rows[:, -10:].reshape(-1, 5, 2)
+
+
+def _stills(material: Path, count: int) -> Iterator[Tensor]:
+    for path in sorted((material / "images" / "senate_1024").glob("*.jpg"))[3 : 3 + count]:
+        picture = cv2.resize(cv2.imread(str(path)), (512, 512), interpolation=cv2.INTER_AREA)[..., ::-1].copy()
+        yield torch.from_numpy(picture).permute(2, 0, 1).float() / 255
+
+
+def _eight(frame: Tensor) -> np.ndarray:
+    return (frame.clamp(0, 1) * 255 + 0.5).byte().permute(1, 2, 0).contiguous().numpy()
+
+
+def only_rows(model: str, material: Path) -> Iterator[str]:
+    """Two people of whom one is meant; something skin-coloured that passes before a face."""
+    left, right = _stills(material, 2)
+    both = torch.cat((left, right), 2)
+    film = [both.roll(n, 2) for n in range(6)]
+    bench = Workbench(model, _yunet(material))
+    for actor in ("1", "2"):
+        plan = bench.study(film, actor)
+        touched = [0.0, 0.0]
+        outside = 0
+        for n, (frame, done) in enumerate(zip(film, bench.render(film, plan, FROM, TO, actor=actor), strict=True)):
+            changed = (done.pixels != frame).any(0)
+            outside += int((changed & ~done.mask).sum())
+            sides = changed.roll(-n, 1)
+            touched = [touched[0] + float(sides[:, :512].sum()), touched[1] + float(sides[:, 512:].sum())]
+        other = 100 * min(touched) / max(1.0, sum(touched))
+        yield f"| two people, person {actor} meant: changed pixels on the other | none | {other:.2f} % |"
+        yield f"| changed outside the mask, {len(film)} frames | none | {outside} |"
+    yield from _hand_rows(model, material)
+
+
+def _hand_rows(model: str, material: Path) -> Iterator[str]:
+    """A hand of the face's own skin: its forehead, widened, passing over mouth and cheeks."""
+    still = next(iter(_stills(material, 1)))
+    points = YuNetDetector(Path(_yunet(material))).find(_eight(still))[0].points
+    x, y, unit = face_units(points, *still.shape[1:])
+    forehead = still[:, (np.abs(y + 0.75) < 0.15) & (np.abs(x) < 0.4)].mean(1)
+    noise = torch.randn(still.shape[1:], generator=torch.Generator().manual_seed(2))
+    texture = torch.from_numpy(cv2.GaussianBlur(noise.numpy(), (0, 0), 0.03 * unit)) * 0.35
+    film, hands = [], []
+    for n in range(20):
+        # It comes from the right, halts over the cheek, and goes again.
+        away = 2.2 - min(n, 19 - n, 8) * 0.25
+        hand = 1 / (1 + np.exp(-(0.55 - np.hypot((x - away) / 1.1, (y - 0.85) / 0.9)) * 30))
+        alpha = torch.from_numpy(hand.astype(np.float32))
+        shade = forehead[:, None, None] * (0.92 + texture.roll(round((2.2 - away) * -unit), 1))
+        film.append(torch.lerp(still, shade, alpha))
+        hands.append(hand > 0.98)
+    bench = Workbench(model, _yunet(material))
+    plan = bench.study(film)
+    rendered = list(bench.render(film, plan, FROM, TO))
+    free = (rendered[0].pixels - film[0]).abs().mean(0).numpy()
+    face = skin(film[0], points)
+    covered, bare = [], []
+    for frame, done, hand in zip(film, rendered, hands, strict=True):
+        where = hand & face
+        if where.sum() > 200:
+            covered.append(float((done.pixels - frame).abs().mean(0).numpy()[where].mean() * 255))
+            bare.append(float(free[where].mean() * 255))
+    yield (f"| delta on a hand before the face (the same places without it: {np.mean(bare):.1f}/255) | none "
+           f"| {np.mean(covered):.2f}/255 |")  # fmt: skip
+
+
+def coverage_rows(model: str, material: Path) -> Iterator[str]:
+    """A talking man, found with Haar cascades alone; and what else is taken for him."""
+    path = material / "video" / _TALKING
+    bench = Workbench(model, "haar")
+    plan = bench.study(decoded(path, height=540), "1")
+    total = int(plan["length"]) if "length" in plan else sum(1 for _ in decoded(path, height=64))
+    weight = np.zeros(total)
+    for face in plan["actor"]:
+        first, stop = plan["faces"][face]["frames"]
+        rows = np.asarray(plan["arrays"][f"face-{face}"], np.float64)
+        weight[first:stop] = np.maximum(weight[first:stop], rows[: stop - first, 0])
+    yield (f"| {_TALKING}, Haar alone: frames with the face changed (at half strength or more) | 95 % "
+           f"| {100 * np.mean(weight > 0):.1f} % ({100 * np.mean(weight >= 0.5):.1f} %) |")  # fmt: skip
+    detector = YuNetDetector(Path(_yunet(material)))
+    wrong = looked = 0
+    for n, frame in enumerate(decoded(path, height=540)):
+        if n % 10:
+            continue
+        boxes = [face.box for face in detector.find(_eight(frame))]
+        for face in plan["actor"]:
+            first, stop = plan["faces"][face]["frames"]
+            if first <= n < stop:
+                rows = np.asarray(plan["arrays"][f"face-{face}"], np.float64)
+                middle = rows[n - first, -10:].reshape(5, 2).mean(0)
+                looked += 1
+                wrong += not any(((middle > box[:2]) & (middle < box[:2] + box[2:])).all() for box in boxes)
+    yield f"| the same, faces changed that are none ({looked} looked at) | 0 | {wrong} |"
+
+
+def speed_rows(model: str, material: Path, frames: int) -> Iterator[str]:
+    """`restore reage` itself on a talking man, 1080x1080: wall and processor time beyond starting up."""
+    took = [_command(model, material, count) for count in (8, 8 + frames)]
+    wall, work = (after - before for before, after in zip(took[0], took[1], strict=True))
+    processors = os.cpu_count() or 1
+    yield (f"| {_TALKING}, 1080x1080, decode to encode, {processors} processors (each further frame: "
+           f"{work / frames:.2f} s of processor) | 3 frames/s | {frames / wall:.2f} frames/s |")  # fmt: skip
+
+
+def _command(model: str, material: Path, frames: int) -> tuple[float, float]:
+    """Seconds of wall and processor time of a run over so many frames."""
+    with tempfile.TemporaryDirectory() as folder:
+        clip, target = Path(folder) / "clip.mp4", Path(folder) / "out.mp4"
+        _cut(material / "video" / _TALKING, clip, frames)
+        before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+        subprocess.run(
+            [sys.executable, "-m", "restore", "reage", str(clip), str(target), "--from", f"{FROM:g}", "--to", f"{TO:g}",
+             "--model", model, "--detector", "haar", "--test-material", "a benchmark on published test footage",
+             "-q", "--no-report"],
+            check=True,
+        )  # fmt: skip
+        wall = time.perf_counter() - started
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def _cut(source: Path, target: Path, frames: int) -> None:
+    """The film's first frames, encoded almost without loss."""
+    import av
+
+    with av.open(str(source)) as film, av.open(str(target), "w") as out:
+        stream = out.add_stream("libx264", rate=film.streams.video[0].average_rate, options={"crf": "8"})
+        for number, frame in enumerate(film.decode(video=0)):
+            if number == frames:
+                break
+            stream.width, stream.height, stream.pix_fmt = frame.width, frame.height, "yuv420p"
+            out.mux(stream.encode(frame.reformat(format="yuv420p")))
+        out.mux(stream.encode())
