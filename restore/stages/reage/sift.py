@@ -154,7 +154,12 @@ class SiftEngine:
         darker[:, :, 1:_BROAD] = (_LINE_SHARE * most).clamp(-1.2, 2.6)
         masks = torch.stack(list(zone_masks(place.x, place.y).values()), 1) * place.skin[:, None]
         side, unit = tone.shape[-1], place.unit * _COARSE
-        maps = torch.einsum("nzbs,nzij->nbsij", torch.stack((darker, lighter), -1), masks)
+        # No matrix product: its last digits would depend on the number of threads.
+        weights = torch.stack((darker, lighter), -1)[..., None, None]
+        maps = torch.zeros((len(tone), len(EDGES), 2, *masks.shape[2:]), device=masks.device)
+        for zone in range(len(ZONES)):
+            maps += weights[:, zone] * masks[:, zone, None, None]
+        side, unit = tone.shape[-1], place.unit * _COARSE
         change = torch.zeros_like(tone)
         for number, band in enumerate(bands_of(tone, unit)):
             if number == 0:
