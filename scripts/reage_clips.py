@@ -21,7 +21,7 @@ from reage_measures import change_along_motion, face_units, skin
 from reage_stage import Workbench, decoded
 from torch import Tensor
 
-from restore.faces.detect import YuNetDetector
+from restore.faces.yunet import YuNetDetector
 
 FROM, TO = 55.0, 25.0
 CLIPS = ("orig.mp4", "studio_feature_bw.mp4", "asl/book.mkv", "carphone_pristine.mp4")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,8 +28,13 @@ _TAKEN = 2019
 """About when the portraits were taken; nobody says."""
 
 
+def usable(row: Mapping[str, str], train: Path) -> bool:
+    """Whether a row of portraits.csv has a date of birth and its picture is there."""
+    return bool(row["date_of_birth"]) and (train / row["file"]).is_file()
+
+
 def held_back(files: Sequence[str]) -> set[str]:
-    """Which of a training folder's portraits are kept for measuring."""
+    """Which of a training folder's usable portraits are kept for measuring."""
     return set(sorted(files)[::HELD_BACK])
 
 
@@ -59,7 +64,7 @@ def portraits(kind: str, test: Path, train: Path) -> Iterator[tuple[str, Path, f
             yield path.stem, path, None
         return
     with (train / "portraits.csv").open(newline="", encoding="utf-8") as file:
-        rows = {row["file"]: row["date_of_birth"] for row in csv.DictReader(file) if (train / row["file"]).is_file()}
+        rows = {row["file"]: row["date_of_birth"] for row in csv.DictReader(file) if usable(row, train)}
     for name in sorted(held_back(list(rows))):
         yield Path(name).stem, train / name, _age(rows[name])
 

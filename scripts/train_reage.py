@@ -24,7 +24,7 @@ import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
-from reage_stills import held_back
+from reage_stills import held_back, usable
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from train_colorize import Muon
@@ -60,7 +60,7 @@ def detected(folder: Path, rows: list[dict[str, str]], detector_name: str) -> di
     found: dict[str, list[Any]] = {"crops": [], "points": [], "ages": [], "files": []}
     for row in rows:
         picture = cv2.imread(str(folder / row["file"]), cv2.IMREAD_COLOR)
-        if picture is None or not row["date_of_birth"]:
+        if picture is None:
             continue
         picture = picture[..., ::-1].copy()
         faces = detector.find(picture)
@@ -80,7 +80,7 @@ def teach(args: argparse.Namespace) -> None:
     """Write crops, ages and the teacher's deltas to the folder."""
     args.folder.mkdir(parents=True, exist_ok=True)
     with (args.data / "portraits.csv").open(newline="", encoding="utf-8") as file:
-        rows = sorted((r for r in csv.DictReader(file) if (args.data / r["file"]).is_file()), key=lambda r: r["file"])
+        rows = sorted((r for r in csv.DictReader(file) if usable(r, args.data)), key=lambda r: r["file"])
     found = detected(args.data, rows, args.detector)
     kept = held_back([row["file"] for row in rows])
     ages = np.array(found["ages"], np.float32)
@@ -99,7 +99,7 @@ def teach(args: argparse.Namespace) -> None:
         crops = torch.from_numpy(found["crops"][n]).float()[None].expand(TARGETS, -1, -1, -1) / 255
         points = torch.from_numpy(found["points"][n]).float()[None].expand(TARGETS, -1, -1)
         faces = Faces(crops.contiguous(), points.contiguous(), torch.from_numpy(sources[n]),
-                      torch.from_numpy(targets[n]).float(), [Wishes(seed=n)] * TARGETS)  # fmt: skip
+                      torch.from_numpy(targets[n]).float(), [Wishes()] * TARGETS)  # fmt: skip
         with torch.inference_mode():
             deltas[n] = engine.deltas(faces).numpy()
         if n % 40 == 0:

@@ -135,7 +135,7 @@ def test_estimates_follow_birth_dates_of_real_faces(scripts: Any) -> None:
     if not (material / "weights" / "ssrnet_imdb.h5").is_file():
         pytest.skip("RESTORE_TEST_MATERIAL names no folder with the age estimators")
     pytest.importorskip("h5py")
-    from restore.faces.detect import YuNetDetector
+    from restore.faces.yunet import YuNetDetector
 
     with (material / "images" / "us-senate.csv").open(newline="", encoding="utf-8") as file:
         born = {Path(row["photo_url"]).stem: row["date_of_birth"] for row in csv.DictReader(file)}

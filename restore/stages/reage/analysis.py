@@ -21,7 +21,7 @@ from restore.frames import FrameBatch, Shot, VideoFormat
 from restore.pipeline.contract import Analyzer, Device
 from restore.pipeline.index import FrameIndex
 from restore.stages.reage.alignment import FRAMING
-from restore.stages.reage.look import SIDE, Album, Look, exact_points, thumbs, usual_look
+from restore.stages.reage.look import LOOK_SIDE, Album, Look, exact_points, thumbs, usual_look
 from restore.stages.reage.options import ReageOptions
 from restore.stages.reage.prototypes import AGE_SIDE, Table, load_table
 
@@ -116,7 +116,7 @@ class FaceAnalyzer(Analyzer):
         track = replace(track, points=points * self._scale)
         best = sorted(pictures, key=lambda pair: -track.quality[pair[0] - track.start])[:_JUDGED]
         ages = self._table.looks_like(thumbs(best, points, track.start, AGE_SIDE), FRAMING.points(AGE_SIDE))
-        look = usual_look(thumbs(pictures, points, track.start, SIDE))
+        look = usual_look(thumbs(pictures, points, track.start, LOOK_SIDE))
         return _Face(track, look, float(np.median(ages)), identity)
 
 

@@ -57,7 +57,8 @@ def placed(points: Tensor, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     turned = points[:, 2, 0].clamp(-0.25, 0.25)[:, None, None]
     down = torch.where(y > 0, y / tall, y.expand_as(y / tall))
     middle = torch.exp(-((x / 0.7) ** 2)) * torch.exp(-(((down - 0.65) / 0.6) ** 2))
-    return x - turned * middle, down
+    across = x - turned * middle
+    return across, down.expand_as(across)
 
 
 def oval(shape: Oval, x: Tensor, y: Tensor, soft: float = 0.5) -> Tensor:
