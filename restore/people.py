@@ -7,24 +7,24 @@ import json
 import os
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from threading import Event
 from typing import Any
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
 
 from restore.errors import CancelledError, PlanError, SourceError
-from restore.faces.detect import Detector, Picture, choose_detector, watched_size
+from restore.faces.detect import Detector, choose_detector, watched_picture, watched_size
+from restore.faces.gallery import Gallery
 from restore.faces.identify import Embedder, Person, Said, cast, choose_embedder, group
 from restore.faces.quality import SMALL
 from restore.faces.track import EVERY, ShotTracker, Track
 from restore.files import write_text
-from restore.frames import Frame, Shot, VideoFormat
+from restore.frames import Shot
 from restore.media.open import identity, open_source
 from restore.media.options import InputOptions
 from restore.pipeline.index import FrameIndex
@@ -41,10 +41,9 @@ from restore.report.people_sheet import Appearance, Portrait, Row, portrait, wri
 StrPath = str | os.PathLike[str]
 Array = npt.NDArray[np.float64]
 
-VERSION = 1
+VERSION = 2
 """Of what is found; raised when the same film would give other tracks."""
 _PORTRAITS = 6
-_EMBEDDED = 3
 
 
 @dataclass(frozen=True)
@@ -79,7 +78,7 @@ def find_people(
     Args:
         source: a film, a pattern or folder of pictures, or one picture.
         work_dir: the job folder; ``SOURCE.restore`` beside the source if not given.
-        detector: ``auto``, ``haar``, ``yunet`` or the path of a YuNet file.
+        detector: ``auto``, ``haar``, ``yunet``, ``retinaface`` or the path of a file of either network.
         input: how the source is read.
         on_progress, cancel: as in `restore.run`.
 
@@ -102,12 +101,16 @@ def find_people(
         edits = Edits.load(job.plan.edits_path)
         index = _listed(name, input, job.plan, on_progress, check)
         shots = job.plan.shots(job.plan.cuts(), index, edits)
-        by = _digest(VERSION, known, looking.name, detector, EVERY, [[shot.start, shot.end] for shot in shots])
+        embedder = choose_embedder()
+        by_whom = embedder.name if embedder else "hand"
+        spans = [[shot.start, shot.end] for shot in shots]
+        by = _digest(VERSION, known, looking.name, detector, by_whom, EVERY, spans)
         tracks = _Tracks(job.plan)
         if not tracks.fit(by):
-            found = _follow(name, input, index, shots, looking, on_progress, check)
+            found, vectors = _follow(name, input, index, shots, looking, embedder, on_progress, check)
             _check(name, found, len(index))
-            numbers, by_whom = _who(name, input, found)
+            alike = embedder.alike if embedder else 2.0
+            numbers = group([(track.start, track.stop) for track in found], vectors, alike)
             tracks.save(found, numbers, shots, index, {"by": by, "detector": looking.name, "grouped by": by_whom})
         paths, people = tracks.load()
         listed = cast(people, [Said(e.track, e.person, e.same_as, e.name, e.drop) for e in edits.people])
@@ -131,41 +134,37 @@ def _listed(
     return index
 
 
-def watched_picture(frame: Frame, format: VideoFormat, converter: Converter, size: tuple[int, int]) -> Picture:
-    """(H, W, 3) 8-bit RGB of a frame at (width, height) `size`: planes are resized first, which is cheap."""
-    small = format.resized(*size)
-    planes = []
-    for number, plane in enumerate(frame.planes):
-        height, width = format.pixel.plane_size(number, *size)
-        way = cv2.INTER_AREA if width < plane.shape[1] else cv2.INTER_LINEAR
-        planes.append(np.ascontiguousarray(cv2.resize(plane, (width, height), interpolation=way)))
-    [picture] = converter.upload([(0, replace(frame, planes=tuple(planes)))], small)
-    rgb = converter.pixels([picture], "rgb")[0].permute(1, 2, 0).mul(255).add(0.5).clamp(0, 255)
-    return np.ascontiguousarray(rgb.to(torch.uint8).numpy())
-
-
 def _follow(
     name: str, input: InputOptions, index: FrameIndex, shots: Sequence[Shot], detector: Detector,
-    report: OnProgress | None, check: Callable[[], None],
-) -> list[Track]:  # fmt: skip
-    """Every face of every shot, in the order of the film."""
+    embedder: Embedder | None, report: OnProgress | None, check: Callable[[], None],
+) -> tuple[list[Track], list[Array | None]]:  # fmt: skip
+    """Every face of every shot, in the order of the film, and of each what tells it from others."""
     found: list[Track] = []
+    vectors: list[Array | None] = []
     meter = Meter("analyse", len(index), report)
     with open_source(name, input) as source, closing(FrameReader(source, index)) as reader, torch.inference_mode():
         format = source.format
         size = watched_size(format.width, format.height, float(format.sample_aspect))
+        upright = (max(8, round(format.width * float(format.sample_aspect))), format.height)
         scale = np.array((format.width / size[0], format.height / size[1]))
         transfer = input.transfer if input.transfer != "auto" else format.color.transfer
         converter = Converter(torch.device("cpu"), transfer if transfer in ("linear", "log") else "display")
         for shot in shots:
-            tracker = ShotTracker(detector, shot.start, scale)
-            for frame in reader.read(range(shot.start, shot.end)):
-                tracker.add(watched_picture(frame, format, converter, size))
+            tracker, gallery = ShotTracker(detector, shot.start, scale), Gallery(shot.start)
+            for number, frame in enumerate(reader.read(range(shot.start, shot.end)), shot.start):
+                # As the stages' analyzers see it, so that they find the same faces and number them alike.
+                pixels = converter.pixels(converter.upload([(number, frame)], format), "rgb")[0]
+                whole = np.ascontiguousarray(pixels.permute(1, 2, 0).numpy())
+                tracker.add(watched_picture(whole, size))
+                if embedder is not None and gallery.wants(number):
+                    gallery.add(number, watched_picture(whole, upright), format)
                 meter.add()
                 check()
-            found += tracker.finish()
+            tracks = tracker.finish()
+            found += tracks
+            vectors += gallery.vectors(tracks, embedder) if embedder is not None else [None] * len(tracks)
     meter.finish()
-    return found
+    return found, vectors
 
 
 def _check(name: str, found: Sequence[Track], frames: int) -> None:
@@ -186,29 +185,6 @@ def best_frames(track: Track, count: int) -> list[int]:
     """The best seen frame of each of `count` equal parts of a track, by number in the film."""
     parts = np.array_split(np.arange(len(track)), min(count, len(track)))
     return [track.start + int(part[np.argmax(track.quality[part])]) for part in parts]
-
-
-def _who(name: str, input: InputOptions, tracks: Sequence[Track]) -> tuple[list[int], str]:
-    """A person's number for each track, and by what they were told apart."""
-    embedder = choose_embedder()
-    spans = [(track.start, track.stop) for track in tracks]
-    if embedder is None:
-        return group(spans, [None] * len(tracks), 2.0), "hand"
-    return group(spans, _vectors(name, input, tracks, embedder), embedder.alike), embedder.name
-
-
-def _vectors(name: str, input: InputOptions, tracks: Sequence[Track], embedder: Embedder) -> list[Array | None]:
-    wanted = {frame for track in tracks for frame in best_frames(track, _EMBEDDED)}
-    sums: list[Array | None] = [None] * len(tracks)
-    with Film(name, input) as film:
-        aspect = np.array((film.size[0] / film.format.width, 1.0))
-        for number, picture in film.stills(sorted(wanted), film.size):
-            for place, track in enumerate(tracks):
-                if number in best_frames(track, _EMBEDDED):
-                    vector = embedder.embed(picture, track.points[number - track.start] * aspect)
-                    before = sums[place]
-                    sums[place] = vector if before is None else before + vector
-    return [None if vector is None else vector / max(1e-12, float(np.linalg.norm(vector))) for vector in sums]
 
 
 class _Tracks:

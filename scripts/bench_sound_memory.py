@@ -1,7 +1,7 @@
 """Peak memory and speed of `restore voice`, for a short track and a long one: memory must not grow with the track.
 
     python scripts/bench_sound_memory.py                       # ten minutes, and three hours
-    python scripts/bench_sound_memory.py --minutes 5 30 -- --no-declick
+    python scripts/bench_sound_memory.py --minutes 5 30 90 -- --no-declick
 
 Each track is made on the spot (48 kHz stereo: a voice-like tone in bursts, hiss, hum, clicks), and repaired by the
 real command in a process of its own; the peak is the kernel's (`ru_maxrss`), of everything: Python, PyTorch, decoder,
@@ -73,7 +73,7 @@ def measure(folder: Path, minutes: float, options: list[str]) -> tuple[float, fl
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--minutes", type=float, nargs=2, default=(10, 180))
+    parser.add_argument("--minutes", type=float, nargs="+", default=(10, 180))
     parser.add_argument("--work", type=Path, help="Where to put the tracks; a temporary folder if not given.")
     parser.add_argument("options", nargs="*", help="Passed to restore voice, after --.")
     arguments = parser.parse_args()

@@ -29,8 +29,8 @@ ALLOWED = {
     "faces": {"errors", "times", "frames", "nets", "zoo", "analysis"},
     # Knows the stages' contract, never a stage.
     "pipeline": {"errors", "files", "colorimetry", "frames", "times", "media", "provenance", "analysis"},
-    "stages": {"errors", "times", "colorimetry", "frames", "media", "pipeline", "faces", "analysis", "zoo", "damage",
-               "nets"},
+    "stages": {"errors", "times", "colorimetry", "frames", "media", "pipeline", "provenance", "faces", "analysis",
+               "zoo", "damage", "nets"},
     "voice": {"errors", "frames", "media", "pipeline", "provenance", "analysis", "zoo", "damage", "nets"},
     "report": {"errors", "files", "frames", "times", "media", "pipeline", "analysis"},
     "recipe": {"errors", "media", "pipeline", "stages", "voice"},
@@ -40,12 +40,15 @@ ALLOWED = {
     "api": {"errors", "frames", "times", "media", "pipeline", "engines", "recipe", "presets", "stages", "voice", "zoo",
             "report", "provenance"},
     "examine": {"errors", "frames", "media", "pipeline", "engines", "recipe", "stages", "voice", "report"},
+    "versions": {"errors", "files", "frames", "media", "pipeline", "engines", "recipe", "presets", "stages", "report",
+                 "api"},
+    "passes": {"errors", "files", "faces", "pipeline"},
     "people": {"errors", "files", "frames", "media", "pipeline", "faces", "report"},
     "pages": {"errors", "examine", "pipeline", "recipe", "stages", "voice", "report"},
     # Many jobs.
     "archive": {"errors", "files", "times", "media", "pipeline", "engines", "recipe", "api", "pages"},
-    "cli": {"errors", "files", "times", "api", "examine", "pages", "people", "recipe", "presets", "stages", "voice",
-            "pipeline", "media", "zoo", "report", "engines", "archive"},
+    "cli": {"errors", "files", "times", "api", "examine", "pages", "people", "passes", "versions", "recipe", "presets",
+            "stages", "voice", "pipeline", "media", "zoo", "report", "engines", "archive"},
 }  # fmt: skip
 CONTRACT = {
     "restore.pipeline.contract",

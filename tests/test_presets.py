@@ -21,8 +21,7 @@ from restore.cli.main import main
 from restore.errors import OptionError
 from restore.media.options import OutputOptions
 from restore.presets import as_toml, preset, preset_names, preset_stages
-from restore.recipe import Recipe
-from restore.stages import options_of
+from restore.recipe import STAGES, Recipe
 
 
 def named(recipe: Recipe) -> list[str]:
@@ -52,7 +51,7 @@ def test_strength_multiplies_and_what_is_set_wins() -> None:
     )
     assert half["deflicker"].strength == 1
     for name, options in half.items():
-        if "strength" in options_of(name).model_fields and name != "deflicker":
+        if "strength" in STAGES.options_of(name).model_fields and name != "deflicker":
             assert options.strength == pytest.approx(0.5 * whole[name].strength)
 
 

@@ -24,17 +24,25 @@ def coefficients(frames: Tensor, order: int) -> Tensor:
         (n, order + 1): 1 and the coefficients of the prediction error filter; (1, 0, ...) for silent frames.
     """
     samples = frames.shape[1]
-    spectra = torch.fft.rfft(frames * torch.hann_window(samples, dtype=frames.dtype, device=frames.device), 2 * samples)
-    lags = torch.fft.irfft(torch.view_as_real(spectra).square().sum(-1))[:, : order + 1]
-    error = lags[:, 0] * (1 + _RIDGE) + 1e-20
+    size = _quick(samples + order)  # what wraps around reaches no lag that is used
+    spectra = torch.fft.rfft(frames * torch.hann_window(samples, dtype=frames.dtype, device=frames.device), size)
+    lags = torch.fft.irfft(torch.view_as_real(spectra).square().sum(-1), size)[:, : order + 1]
+    lags = lags.T.contiguous()
+    back = lags.flip(0)
+    error = lags[0] * (1 + _RIDGE) + 1e-20
     found = torch.zeros_like(lags)
-    found[:, 0] = 1
+    found[0] = 1
     for step in range(1, order + 1):
-        ahead = (found[:, :step] * lags[:, 1 : step + 1].flip(1)).sum(1)
-        turn = (-ahead / error)[:, None]
-        found[:, 1 : step + 1] = found[:, 1 : step + 1] + turn * found[:, :step].flip(1)
-        error = error * (1 - turn[:, 0] * turn[:, 0])
-    return found
+        turn = -(found[:step] * back[order - step : order]).sum(0) / error
+        found[1 : step + 1] += turn * found[:step].flip(0)
+        error = error * (1 - turn * turn)
+    return found.T.contiguous()
+
+
+def _quick(least: int) -> int:
+    """A size not below `least` whose transforms are quick: a power of two, or 9/8, 5/4 or 3/2 of one."""
+    power = 1 << max(4, least.bit_length() - 1)
+    return next(size for eighths in (8, 9, 10, 12, 16) if (size := power * eighths // 8) >= least)
 
 
 def unforeseen(frames: Tensor, model: Tensor) -> tuple[Tensor, Tensor]:

@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from restore.analysis.running import running_max
 from restore.analysis.spectrum import ShortTime, smoothed
 
 _SHORT = 19
@@ -34,8 +35,10 @@ def noise_bins(power: Tensor, stft: ShortTime) -> Tensor:
     """(n, bins, frames) bool: which hold nothing but noise; `power` likewise."""
     short = smoothed(power, 5, _SHORT)
     heard = power > _SILENT * stft.size
-    reach = 2 * stft.frames(_REACH) + 1
-    least = -F.max_pool1d(-torch.where(heard, short, torch.inf), reach, 1, reach // 2)
+    reach = stft.frames(_REACH)
+    ends = torch.full_like(short[..., :1], -torch.inf).expand(*short.shape[:-1], reach)
+    turned = torch.where(heard, -short, -torch.inf)
+    least = -running_max(torch.cat((ends, turned, ends), -1), 2 * reach + 1)
     return heard & (short < _NEAR * least)
 
 

@@ -7,6 +7,8 @@ import math
 import torch
 from torch import Tensor
 
+from restore.analysis.running import running_mean
+
 
 class ShortTime:
     """A short-time Fourier transform with a root-Hann window both ways, three quarters overlapping.
@@ -52,11 +54,4 @@ class ShortTime:
 
 def smoothed(values: Tensor, bins: int, frames: int) -> Tensor:
     """(n, bins, frames) averaged over so many neighbours (odd numbers), fewer at the edges."""
-    result = values
-    if bins > 1:
-        result = torch.nn.functional.avg_pool1d(
-            result.transpose(1, 2), bins, 1, bins // 2, count_include_pad=False
-        ).transpose(1, 2)
-    if frames > 1:
-        result = torch.nn.functional.avg_pool1d(result, frames, 1, frames // 2, count_include_pad=False)
-    return result
+    return running_mean(running_mean(values, bins, 1), frames, 2)

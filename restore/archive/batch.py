@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
 import shutil
 import time
 from collections import deque
@@ -23,7 +22,7 @@ from restore.archive.ledger import FileFacts, Ledger, Outcome
 from restore.archive.reels import Reel
 from restore.archive.worker import DONE, FAILED, NO_CLUSTER, NO_ROOM, PROGRESS, STOP, STOPPED, Task, serve
 from restore.engines.choice import EngineChoice
-from restore.engines.processes import Process, start
+from restore.engines.processes import Process, cores, start
 from restore.errors import (
     CancelledError,
     ClusterError,
@@ -259,7 +258,7 @@ class Batch:
     def _start(self) -> _Child:
         devices = self.options.devices or (self.options.device,)
         taken = [child.device for child in self._children]
-        threads = max(1, (os.cpu_count() or 1) // self.options.jobs)
+        threads = max(1, cores() // self.options.jobs)
         if self._engine is None:  # one cluster for all, reached once there is work
             self._engine = self.options.engine.reached()
         needs = ["restore.api", "restore.pages"]
@@ -356,6 +355,16 @@ def _key(reel: Reel, recipe: Recipe) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+def _column(recipe: Recipe, reel: Reel) -> str:
+    """Which of a reel's overrides is wrong by itself, for a message."""
+    for name, column in reel.columns.items():
+        try:
+            recipe.with_values({name: reel.settings[name]})
+        except OptionError:
+            return f", column {column}"
+    return ""
+
+
 def recipes(base: Recipe | None, load: Callable[[str], Recipe]) -> Callable[[Reel], Recipe]:
     """How a reel's recipe is found: its own, or `base`, with its overrides. `load` reads one by name, once each."""
     loaded: dict[str, Recipe] = {}
@@ -370,6 +379,6 @@ def recipes(base: Recipe | None, load: Callable[[str], Recipe]) -> Callable[[Ree
         try:
             return recipe.with_values(reel.settings) if reel.settings else recipe
         except OptionError as error:
-            raise OptionError(f"{reel.place}: {error}") from None
+            raise OptionError(f"{reel.place}{_column(recipe, reel)}: {error}") from None
 
     return recipe_of

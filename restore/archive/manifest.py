@@ -65,6 +65,7 @@ def load_manifest(path: Path, out: Path, name: str) -> Iterator[Reel]:
             str((path.parent / row["recipe"]).absolute()) if row.get("recipe") else None,
             row.get("set", {}),
             place,
+            row.get("columns", {}),
         )
 
 
@@ -85,7 +86,8 @@ def _csv_rows(path: Path, text: str) -> Iterator[tuple[str, dict[str, Any]]]:
             if "source" not in row:
                 raise OptionError(f"{path}: line {line}, column {heading.index('source') + 1}: no source is named")
             settings = {key: row.pop(key).strip() for key in list(row) if key not in _KEYS}
-            yield f"{path.name} line {line}", {**row, "set": settings}
+            columns = {key: heading.index(key) + 1 for key in settings}
+            yield f"{path.name} line {line}", {**row, "set": settings, "columns": columns}
     except csv.Error as error:
         raise OptionError(f"{path}: line {reader.line_num}, column 1: not CSV: {error}") from None
 

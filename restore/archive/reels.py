@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import string
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from glob import has_magic
@@ -34,6 +34,8 @@ class Reel:
     """Overrides, ``stage.option`` to value."""
     place: str = ""
     """Where in the manifest it stands, for messages."""
+    columns: Mapping[str, int] = field(default_factory=dict)
+    """Of the overrides in it, where it is a table."""
 
 
 def reels_in(

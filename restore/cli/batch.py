@@ -45,6 +45,8 @@ Examples:
 Exit status: 0 all are restored, 3 some failed or had damaged sources,
 1 none could be restored, 2 wrong command line, 130 interrupted.
 """
+_INDEX_EVERY = 300.0
+"""Seconds between two index pages of a batch that runs."""
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 
 
@@ -94,6 +96,8 @@ def _batch(sources: str, output: Path, **values: Any) -> int:
         return _preview(reels, teller)
     with batch_folder(output) as folder, stopping() as stop, teller.open():
         batch = Batch(Ledger(folder / "ledger.jsonl"), recipe_of, options, teller, stop.is_set)
+        if options.report:
+            teller.now_and_then = lambda: _write_index(output, batch, options)
         try:
             summary = _go(batch, find, reels, output, values["watch"], stop, teller)
         finally:
@@ -176,6 +180,8 @@ def _go(
         teller.summary(batch.summary)
         raise
     teller.summary(summary)
+    if watch is not None:
+        teller.now_and_then()
     if watch is None or summary.stopped or summary.left:
         return summary
     steady = Steady(reels)
@@ -186,6 +192,7 @@ def _go(
         teller.total(len(ready))
         summary = batch.run(ready, out)
         teller.summary(summary)
+        teller.now_and_then()
         if summary.stopped or summary.left:
             return summary
     raise CancelledError("stopped; the same command goes on from here")
@@ -199,6 +206,9 @@ class _Teller:
         self._known_unreadable: set[str] = set()
         self._number, self._total = 0, 0
         self._last: dict[str, float] = {}
+        self.now_and_then: Callable[[], None] = lambda: None
+        """Called after a reel, every few minutes."""
+        self._called = time.monotonic()
         self._bar: Any = None
         self._tasks: dict[str, Any] = {}
 
@@ -271,6 +281,9 @@ class _Teller:
         if self._bar is not None and reel.source in self._tasks:
             self._bar.remove_task(self._tasks.pop(reel.source))
         self._advance()
+        if time.monotonic() - self._called > _INDEX_EVERY:
+            self.now_and_then()
+            self._called = time.monotonic()
         facts = {"source": outcome.source, "output": outcome.output, "seconds": round(outcome.seconds, 3)}
         if outcome.state == "failed":
             self.say("failed", f"restore: {outcome.error}", style={"fg": "red"}, error=outcome.error,

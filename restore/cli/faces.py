@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 @click.command(short_help="Find the people of a film.")
 @click.argument("source")
 @click.option("--detector", default="auto", show_default=True, metavar="NAME",
-              help="haar (built in), yunet, or a YuNet file (.onnx); auto: yunet if here, else haar.")  # fmt: skip
+              help="haar (built in), yunet, retinaface, or a file of either (.onnx, .pth); auto: yunet if here, else "
+              "haar.")  # fmt: skip
 @click.option("--work-dir", type=click.Path(path_type=Path), help="The job folder. [default: SOURCE.restore]")
 @click.option("--json", "as_json", is_flag=True, help="Say everything as JSON, a line an event.")
 @click.option("--quiet", "-q", is_flag=True, help="Say nothing but errors.")

@@ -50,9 +50,11 @@ _EXAMPLES = {
   restore run tape.mkv tape_2x.mkv deinterlace upscale --scale 2
 """,
     "reage": """\
-  restore reage clip.mp4 younger.mp4 --from 58 --to 30
-  restore reage clip.mp4 older.mp4 --actor 2 --from 35 --to 70 --strength 0.8
-  restore reage clip.mp4 ages.mov --from 40 --to 0:00=30,0:04=70 --zone neck=0
+  restore reage clip.mp4 younger.mp4 --from 58 --to 30 --consent ann.toml
+  restore reage clip.mp4 older.mp4 --actor 2 --from 35 --to 70 --strength 0.8 --consent ann.toml
+  restore reage clip.mp4 older.mp4 --at 00:00:05@640,220 --to 70 --own-work "it is my own face"
+  restore reage clip.mp4 ages.mov --from 40 --to 0:00=30,0:04=70 --zone neck=0 --consent ann.toml
+  restore reage clip.mp4 younger.mp4 --version 7 --passes passes
 """,
     "refade": """\
   restore refade reel.mp4 reel_colours.mkv
@@ -84,7 +86,7 @@ _EXAMPLES = {
 }
 
 
-def _help(name: str) -> str:
+def command_help(name: str) -> str:
     """What the options' docstring says of the stage, what holds for every stage, and examples."""
     about = inspect.getdoc(options_of(name)) or ""
     examples = _EXAMPLES.get(name, f"  restore {name} reel.mp4 out.mp4\n")
@@ -156,5 +158,5 @@ def stage_command(name: str) -> click.Command:
         callback=callback,
         params=arguments(optional_output="references" in model.model_fields),
         groups=[(name.capitalize(), own), *io_groups()],
-        help=_help(name),
+        help=command_help(name),
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
@@ -12,7 +11,7 @@ from typing import Any
 import torch
 
 from restore.engines.inline import InlineEngine
-from restore.engines.processes import Process, start
+from restore.engines.processes import Process, cores, start
 from restore.engines.worker import ENTRY, ERROR, FRAMES, serve
 from restore.engines.workers import Piece, Session, WorkerEngine
 from restore.errors import EngineError, RestoreError
@@ -94,7 +93,7 @@ class _Session(Session):
 
     def _start(self, device: torch.device) -> None:
         task = replace(self.task, device=replace(self.task.device, torch_device=device))
-        threads = max(1, (os.cpu_count() or 1) // self._count)
+        threads = max(1, cores() // self._count)
         process, pipe = start(
             serve, task, threads, name="restore-worker", daemon=True, needs=["restore.engines.worker"]
         )

@@ -6,11 +6,21 @@ import multiprocessing
 import os
 import sys
 import threading
+import time
 from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection
 from typing import Any
 
+from restore.errors import EngineError
+
 Process = multiprocessing.process.BaseProcess
+
+_TRIES, _PAUSE = 10, 0.5
+
+
+def cores() -> int:
+    """Processors that this process may run on."""
+    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
 
 
 def start(
@@ -19,16 +29,22 @@ def start(
     """Start a process that runs ``serve(pipe, *settings)``, and return it with the other end of the pipe.
 
     On Linux it is forked from a process that has imported the modules it `needs` and done nothing else, since torch
-    takes seconds to import; elsewhere, where forking is not safe, every process starts afresh.
+    takes seconds to import; elsewhere, where forking is not safe, every process starts afresh. Raises EngineError.
     """
     context: Any = multiprocessing.get_context("forkserver" if sys.platform == "linux" else "spawn")
     if sys.platform == "linux":
         context.set_forkserver_preload(list(needs))
     ours, theirs = context.Pipe()
-    process: Process = context.Process(target=serve, args=(theirs, *settings), name=name, daemon=daemon)
-    process.start()
-    theirs.close()
-    return process, ours
+    for _ in range(_TRIES):
+        process: Process = context.Process(target=serve, args=(theirs, *settings), name=name, daemon=daemon)
+        try:
+            process.start()
+        except (EOFError, ConnectionError):  # what it was to be forked from is dying; the next one is another
+            time.sleep(_PAUSE)
+            continue
+        theirs.close()
+        return process, ours
+    raise EngineError("no worker process can be started: is there memory left?")
 
 
 def leave_with_parent() -> None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -72,6 +73,13 @@ def watched_size(width: int, height: int, aspect: float = 1.0) -> tuple[int, int
     return max(8, round(wide * scale)), max(8, round(tall * scale))
 
 
+def watched_picture(whole: npt.NDArray[np.float32], size: tuple[int, int]) -> Picture:
+    """(H, W, 3) 8-bit RGB of an (H, W, 3) picture, nominally [0, 1], at (width, height) `size`."""
+    way = cv2.INTER_AREA if size[0] < whole.shape[1] else cv2.INTER_LINEAR
+    small = cv2.resize(whole, size, interpolation=way)
+    return np.ascontiguousarray(np.clip(small * 255 + 0.5, 0, 255).astype(np.uint8))
+
+
 def overlap(one: Array, other: Array) -> float:
     """Intersection over union of two boxes."""
     left, top = np.maximum(one[:2], other[:2])
@@ -100,6 +108,12 @@ def described(box: Array, points: Array, score: float) -> Face:
     along = float((points[2] - points[0]) @ eyes / max(1e-9, eyes @ eyes))
     frontal = float(np.clip(1 - 1.6 * abs(along - 0.5), 0, 1))
     return Face(box, points, float(np.clip(score, 0, 1)), frontal)
+
+
+def said_by(error: cv2.error) -> str:
+    """What OpenCV complains of, in one line: its messages have many."""
+    lines = [line.strip(" >'\"") for line in str(error).splitlines()]
+    return next((line for line in lines if line), "no reason given").partition(" error: ")[2][:160] or lines[0][:160]
 
 
 def choose_detector(name: str = "auto") -> Detector:

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from restore.errors import PlanError, WeightsError
-from restore.faces.detect import Picture
+from restore.faces.detect import Picture, said_by
 
 Array = npt.NDArray[np.float64]
 
@@ -54,8 +54,7 @@ class SFaceEmbedder:
         try:
             self._net: Any = cv2.FaceRecognizerSF.create(str(weights), "")
         except cv2.error as error:
-            why = str(error).strip().splitlines()[-1]
-            raise WeightsError(f"{weights}: OpenCV cannot use it as an SFace network ({why[:120]})") from None
+            raise WeightsError(f"{weights}: OpenCV cannot use it as an SFace network ({said_by(error)})") from None
 
     def embed(self, picture: Picture, points: Array) -> Array:
         """See `Embedder.embed`."""

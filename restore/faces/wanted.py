@@ -38,6 +38,11 @@ class Wanted:
     photo: Path | None = None
     place: Place | None = None
 
+    def check(self) -> None:
+        """Raise OptionError if a photograph that is named is not there."""
+        if self.photo is not None and not self.photo.is_file():
+            raise OptionError(f"--actor {self.photo}: no such picture")
+
     @classmethod
     def parse(cls, actor: str | None, at: str | None) -> Wanted:
         """What was said: `actor` is a number, a name, several with commas between, or a picture's path; `at` is
@@ -54,8 +59,6 @@ class Wanted:
             return cls()
         path = Path(actor).expanduser()
         if path.suffix.lower() in _PHOTOS:
-            if not path.is_file():
-                raise OptionError(f"--actor {actor}: no such picture")
             return cls(photo=path)
         called = tuple(part.strip() for part in actor.split(","))
         if not all(called):

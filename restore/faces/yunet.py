@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from restore.errors import WeightsError
-from restore.faces.detect import Array, Face, Picture, described
+from restore.faces.detect import Array, Face, Picture, described, said_by
 
 
 class YuNetDetector:
@@ -29,12 +29,14 @@ class YuNetDetector:
     def __init__(self, weights: Path) -> None:
         self._net: Any = None
         self._size = (0, 0)
+        level = cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # what is wrong is said below
         try:
             self._net = cv2.FaceDetectorYN.create(str(weights), "", (320, 320), 0.6, 0.3, 200)
             self._net.detect(np.zeros((320, 320, 3), np.uint8))
         except cv2.error as error:
-            why = str(error).strip().splitlines()[-1]
-            raise WeightsError(f"{weights}: OpenCV cannot use it as a YuNet detector ({why[:120]})") from None
+            raise WeightsError(f"{weights}: OpenCV cannot use it as a YuNet detector ({said_by(error)})") from None
+        finally:
+            cv2.utils.logging.setLogLevel(level)
 
     def find(self, picture: Picture, expected: Sequence[Array] = (), only_expected: bool = False) -> list[Face]:
         """See `Detector.find`."""

@@ -124,6 +124,7 @@ class Analysis:
             stage = self.chain.stages[place]
             key = stage_key(place, stage.name)
             plans = [self.plan.load_shot(shot) for shot in shots]
+            stage.introduce([said.model_dump() for said in self.edits.people])
             found = stage.settle([plan["stages"][key]["values"] for plan in plans])
             for shot, plan, values in zip(shots, plans, found, strict=True):
                 if plan["stages"][key].get("settled") != values:

@@ -151,7 +151,8 @@ class AudioStage(ABC, Generic[Options]):
     def process(self, batch: AudioBatch) -> torch.Tensor:
         """Return the core samples, (batch, channels, chunk) float32, finite, and leave `batch.samples` as they are.
 
-        Where the track ends inside a chunk, what lies behind its end is ignored. No delay: sample for sample.
+        Where the track ends inside a chunk, what lies behind its end is ignored. No delay: sample for sample. May be
+        called by several threads at once, so it changes nothing of the stage.
         """
 
     def close(self) -> None:

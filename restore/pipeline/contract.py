@@ -220,6 +220,10 @@ class Stage(ABC, Generic[Options]):
             raise OptionError(f"{self.name}: {first_problem(error)}") from None
         return {**changes, **{name: getattr(checked, name) for name in fields}}
 
+    def introduce(self, people: Sequence[Mapping[str, Any]]) -> None:
+        """Told, before `settle`, what a person said of the people whom `restore faces` finds: ``people`` in
+        ``edits.json``, in their order, ``same_as`` for its ``is``."""
+
     def settle(self, found: Sequence[Values]) -> list[dict[str, Any]]:
         """The plans of all shots, in order, made of what the analyzer found in each; asked of `film_wide` stages."""
         return [dict(values) for values in found]

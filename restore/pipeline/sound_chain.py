@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from threading import Thread
+from typing import Any, TypeVar
 
 import torch
 
@@ -19,6 +21,22 @@ _FADE_SECONDS = 0.01
 
 ReadChunks = Callable[[range], Iterable[torch.Tensor]]
 """Chunks by number, in order: (channels, chunk) float32 each, zero behind the end of the track."""
+
+
+_Item = TypeVar("_Item")
+_Made = TypeVar("_Made")
+
+
+def alone() -> None:
+    """Let a new thread compute by itself: its neighbours have the other cores.
+
+    PyTorch counts threads for each of them, but keeps the last number that was set for those that come later.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    later = Thread(target=torch.set_num_threads, args=(before,))
+    later.start()
+    later.join()
 
 
 @dataclass(frozen=True)
@@ -67,8 +85,15 @@ class _Layer:
                 del held[number]
             yield from self._batch(held, first, stop)
 
-    @torch.inference_mode()
     def _batch(self, held: dict[int, torch.Tensor], first: int, stop: int) -> list[torch.Tensor]:
+        """Chunks [first, stop), in equal parts side by side where there are several threads."""
+        each = -(-(stop - first) // self.chain.threads)
+        parts = [(place, min(place + each, stop)) for place in range(first, stop, each)]
+        done = self.chain.side_by_side(lambda part: self._part(held, *part), parts)
+        return [chunk for part in done for chunk in part]
+
+    @torch.inference_mode()
+    def _part(self, held: dict[int, torch.Tensor], first: int, stop: int) -> list[torch.Tensor]:
         format, length = self.chain.format, self.chain.length
         size = format.chunk
         strip = torch.zeros(format.channels, self.before + (stop - first) * size + self.after)
@@ -164,15 +189,27 @@ class SoundChain:
         self._layers = [
             _Layer(stage, state, edits, self) for stage, state, edits in zip(stages, states, changed, strict=True)
         ]
+        self.threads = torch.get_num_threads() if device.torch_device.type == "cpu" else 1
+        self._pool: ThreadPoolExecutor | None = None
 
     def __enter__(self) -> SoundChain:
         for layer in self._layers:
             layer.open()
+        if self.threads > 1:
+            self._pool = ThreadPoolExecutor(self.threads, "sound", alone)
         return self
 
     def __exit__(self, *_: object) -> None:
+        if self._pool is not None:
+            self._pool.shutdown()
         for layer in self._layers:
             layer.close()
+
+    def side_by_side(self, work: Callable[[_Item], _Made], items: Sequence[_Item]) -> list[_Made]:
+        """What `work` makes of each item, in order."""
+        if self._pool is None or len(items) < 2:
+            return [work(item) for item in items]
+        return list(self._pool.map(work, items))
 
     def render(self, read: ReadChunks, wanted: range) -> Iterator[torch.Tensor]:
         """Chunks `wanted` behind the last stage; `read` is asked for these and what the windows need around them."""

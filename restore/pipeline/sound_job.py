@@ -20,11 +20,12 @@ from restore.pipeline.audio_contract import AudioAnalyzer, AudioStage, State
 from restore.pipeline.contract import Device
 from restore.pipeline.index import DamagedRange
 from restore.pipeline.job import Job
+from restore.pipeline.listening import Listeners
 from restore.pipeline.plan import Edits
 from restore.pipeline.progress import Meter, OnProgress
 from restore.pipeline.segments import digest
 from restore.pipeline.sound_chain import Stretch
-from restore.pipeline.sound_legs import Chunked, DecodedTrack, Leg, chunks_of, facts_of
+from restore.pipeline.sound_legs import SEGMENT, Chunked, DecodedTrack, Leg, chunks_of, facts_of
 from restore.pipeline.sound_plan import SoundPlan, stretches_of
 
 
@@ -249,12 +250,12 @@ class SoundJob:
             analyzer.begin(track.format)
         reader = SoundReader(self.path, track)
         start = 0
-        for chunk in chunks_of(reader):
-            for analyzer in listeners.values():
-                analyzer.add(AudioChunk(chunk, start))
-            start += chunk.shape[1]
-            meter.add(chunk.shape[1] / track.format.rate)
-            self.check()
+        with Listeners(list(listeners.values())) as heard:
+            for chunk in chunks_of(reader):
+                heard.add(AudioChunk(chunk, start))
+                start += chunk.shape[1]
+                meter.add(chunk.shape[1] / track.format.rate)
+                self.check()
         facts = {
             "codec": track.info.codec, "rate": track.format.rate, "layout": track.format.layout,
             "samples": reader.length, "bit_rate": reader.bit_rate, "holes": reader.holes,
@@ -275,12 +276,14 @@ class SoundJob:
         assert analyzer is not None
         size, rate = track.format.chunk, track.format.rate
         whole = range(-(-track.length // size))
-        track.ensure(whole, self._ticking(meter, size / rate), self.check)
         analyzer.open(self.request.device)
         analyzer.begin(track.format)
-        for number, chunk in zip(whole, track.read(whole), strict=True):
-            analyzer.add(AudioChunk(chunk[:, : track.length - number * size], number * size))
-            self.check()
+        with Listeners([analyzer]) as heard:  # while the next segment is rendered, this one is heard
+            for part in (whole[place : place + SEGMENT] for place in range(0, len(whole), SEGMENT)):
+                track.ensure(part, self._ticking(meter, size / rate), self.check)
+                for number, chunk in zip(part, track.read(part), strict=True):
+                    heard.add(AudioChunk(chunk[:, : track.length - number * size], number * size))
+                    self.check()
         plan.save_state(key, by, analyzer.finish())
         return plan.state(key, by) or State()
 

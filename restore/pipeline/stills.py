@@ -32,8 +32,9 @@ THUMB = 144
 """Longest side of those that stand for a shot."""
 STRIP = 5
 """How many of those a shot has."""
-PAIRS = 20
-"""Pairs of a film, evenly over it."""
+_FEWEST, _MOST, _APART = 6, 20, 12
+"""Pairs of a film, and how many frames they are apart at least where there are more than the fewest: keeping one takes
+as long as encoding some frames."""
 _QUALITY, _THUMB_QUALITY = 95, 80
 FOLDER = "stills"
 
@@ -67,6 +68,12 @@ def strip_of(shot: Shot) -> list[int]:
     return [shot.start + len(shot) * (2 * n + 1) // (2 * count) for n in range(count)]
 
 
+def pairs_of(length: int) -> list[int]:
+    """The frames of a film that are kept beside their source, evenly over it."""
+    count = min(length, _MOST, max(_FEWEST, length // _APART))
+    return [length * (2 * n + 1) // (2 * count) for n in range(count)]
+
+
 class StillKeeper:
     """Picks stills of one segment as its frames come by.
 
@@ -86,21 +93,26 @@ class StillKeeper:
         self._span = span
         self._before, self._after = before, after
         self._converter = converter
-        spread = {length * (2 * n + 1) // (2 * PAIRS) for n in range(PAIRS)} if before is not None else set()
-        self._pairs = spread & set(span)
+        self._pairs = set(pairs_of(length)) & set(span) if before is not None else set()
         self._strips = {frame for shot in shots for frame in strip_of(shot)} & set(span)
         self._sources: dict[int, Frame] = {}
         self._stills: dict[str, tuple[int, Rgb, int]] = {}
         self._shares: dict[str, npt.NDArray[np.float32]] = {}
         self._worst: dict[str, tuple[int, Rgb, Rgb, Mask]] = {}
+        self._brightness = np.full((2, len(span)), np.nan, np.float32)
 
     def source(self, number: int, frame: Frame) -> None:
         """A frame of the source is read; it may come more than once."""
+        if number not in self._span:
+            return
+        if self._before is not None:
+            self._brightness[0, number - self._span.start] = _brightness(frame, self._before)
         if number in self._pairs:
             self._sources[number] = frame
 
     def result(self, number: int, frame: Frame) -> None:
         """A frame is finished."""
+        self._brightness[1, number - self._span.start] = _brightness(frame, self._after)
         size = shown_size(self._after)
         picture = None
         if number in self._pairs and number in self._sources:
@@ -138,7 +150,7 @@ class StillKeeper:
 
     def save(self, path: Path, shown: Callable[[int], float]) -> None:
         """Write all of it; `shown` says when a frame is, in seconds from the film's first. Raises OSError."""
-        arrays: dict[str, npt.NDArray[Any]] = {}
+        arrays: dict[str, npt.NDArray[Any]] = {"brightness.frames": self._brightness}
         for name, (number, picture, quality) in self._stills.items():
             arrays[f"{name}.jpg"] = _jpeg(picture, quality)
             arrays[f"{name}.seconds"] = np.array(shown(number))
@@ -153,6 +165,13 @@ class StillKeeper:
         path.parent.mkdir(exist_ok=True)
         with whole(path) as file:
             np.savez(file, **arrays)  # type: ignore[arg-type]
+
+
+def _brightness(frame: Frame, format: VideoFormat) -> float:
+    """Mean of the first plane (luma, grey or one colour), 0 to 1, over some hundreds of rows and columns."""
+    plane = frame.planes[0]
+    step = max(1, min(plane.shape) // 240)
+    return float(plane[::step, ::step].mean()) / (1.0 if format.pixel.is_float else 2**format.pixel.depth - 1)
 
 
 def _jpeg(picture: Rgb, quality: int) -> npt.NDArray[np.uint8]:
@@ -222,6 +241,12 @@ class Kept:
         """Those that stand for shots, in order of time."""
         for name, stored in self._stored("strip."):
             yield _still(stored, name)
+
+    def brightness(self) -> Iterator[npt.NDArray[np.float32]]:
+        """Segment by segment, the mean brightness of every frame of the source (NaN if not known) and the result,
+        (2, frames)."""
+        for name, stored in self._stored("brightness."):
+            yield stored[f"{name}.frames"]
 
     def repaired(self) -> Iterator[Repaired]:
         """What stages repaired, segment by segment."""

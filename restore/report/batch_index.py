@@ -87,8 +87,10 @@ def _row(folder: Path, row: Row, posters: bool) -> str:
     said = row.error or (f"source damaged in {row.damaged} places" if row.damaged else "")
     shown = {"done": "restored", "failed": "failed", "damaged": "restored, source damaged"}[state]
     return (
-        f'<tr data-state="{state}"><td>{picture}</td><td>{name}<div class="small">{escape(row.source)}</div></td>'
-        f'<td class="{state}">{shown}</td><td class="number">{row.frames}</td>'
-        f'<td class="number">{row.seconds:.1f}</td><td class="number">{rate:.1f}</td>'
-        f'<td class="number">{escape(row.finished[:16].replace("T", " "))}</td><td>{escape(said)}</td></tr>'
+        f'<tr data-state="{state}"><td>{picture}</td><td>{name}<div class="small path">{escape(row.source)}</div></td>'
+        f'<td class="{state}">{shown}</td><td class="number" data-unit="frames">{row.frames}</td>'
+        f'<td class="number" data-unit="s">{row.seconds:.1f}</td>'
+        f'<td class="number" data-unit="frames/s">{rate:.1f}</td>'
+        f'<td class="number">{escape(row.finished[:16].replace("T", " "))}</td>'
+        f'<td class="path">{escape(said)}</td></tr>'
     )

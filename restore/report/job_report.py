@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -14,7 +15,7 @@ from restore.pipeline.journal import Journal
 from restore.pipeline.plan import Edits, Plan, read_json
 from restore.pipeline.stills import Kept, shown_size
 from restore.report.film import Film
-from restore.report.measures import measure
+from restore.report.measures import Measured, flicker, measure
 from restore.report.moments import Moments, choose, kept_moments, kept_repairs
 from restore.report.page import Page, Step, write_page, write_poster
 from restore.report.sound import TrackReport, sound_report
@@ -78,6 +79,7 @@ def job_page(folder: Path, steps: Sequence[Step]) -> Page:
     except RestoreError as error:
         troubles.append(f"nothing to see or hear: {error}" if made.get("sound") else f"no stills: {error}")
     measured = measure([(pair.before, pair.after) for pair in moments.compared], size=smaller)
+    measured += _flicker(_kept(folder, manifest))
     return Page(
         Path(output).name, ("source", "restored"),
         (*facts, *(fact for track in tracks for fact in track.facts()), *_job_facts(folder, manifest)), moments,
@@ -85,6 +87,14 @@ def job_page(folder: Path, steps: Sequence[Step]) -> Page:
         tuple(sound for track in tracks for sound in track.sounds()), tuple(troubles),
         tuple(kept_repairs(_kept(folder, manifest))),
     )  # fmt: skip
+
+
+def _flicker(kept: Kept) -> list[Measured]:
+    before, after = (flicker([run[side] for run in kept.brightness()]) for side in (0, 1))
+    if before is None or after is None:
+        return []
+    meaning = "frame to frame, of the mean brightness of all frames"
+    return [Measured("flicker", 100 * before, 100 * after, "%", meaning)]
 
 
 def _kept(folder: Path, manifest: dict[str, Any]) -> Kept:
@@ -157,4 +167,8 @@ def job_shots(folder: Path, begins: Fraction, after: Film) -> list[tuple[Fractio
 
 
 def _plots(folder: Path) -> list[tuple[str, bytes]]:
-    return [(path.stem.replace("-", " "), path.read_bytes()) for path in sorted((folder / PLOTS).glob("*.png"))]
+    # "2-deflicker" is the second stage's, "sound-1-levels" the first track's.
+    return [
+        (re.sub(r"^\d+-", "", path.stem).replace("-", " "), path.read_bytes())
+        for path in sorted((folder / PLOTS).glob("*.png"))
+    ]

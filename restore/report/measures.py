@@ -71,6 +71,17 @@ def ssim(picture: Luma, truth: Luma) -> float:
     return float(found.mean())
 
 
+def flicker(brightness: Sequence[Luma]) -> float | None:
+    """How far a frame's brightness is from its neighbours' mean, of frames' mean brightness in runs; None of too few.
+
+    The standard deviation of independent changes that would look so, from the median, which knows nothing of cuts.
+    """
+    bends = [run[1:-1] - (run[:-2] + run[2:]) / 2 for run in brightness if len(run) > 2]
+    every = np.concatenate(bends) if bends else np.zeros(0)
+    every = every[np.isfinite(every)]
+    return float(np.median(np.abs(every))) / 0.6745 / 1.5**0.5 if len(every) else None
+
+
 @dataclass(frozen=True)
 class Measured:
     """One measure of both films."""

@@ -27,6 +27,8 @@ FEATURES = 36
 _SIGMA = 7 / 6
 _SHARP = 0.75
 """Of the sharpest patch's sharpness: photographs are judged by what in them is in focus."""
+_FLAT = 0.05
+"""Mean deviation, of 255, below which a patch is one grey and rounding."""
 _SHAPES: Floats = np.arange(0.2, 10.0, 0.001)
 _RATIOS: Floats = gamma(2 / _SHAPES) ** 2 / (gamma(1 / _SHAPES) * gamma(3 / _SHAPES))
 
@@ -36,8 +38,8 @@ def niqe(picture: Plane) -> float | None:
 
     None for a picture too small, or one without any structure.
     """
-    found = features(picture)[0]
-    found = found[np.isfinite(found).all(1)]
+    found, sharp = features(picture)
+    found = found[np.isfinite(found).all(1) & (sharp > _FLAT)]
     if not len(found):
         return None
     mean, spread = _pristine()

@@ -99,8 +99,8 @@ def _html(page: Page, quality: int) -> str:
         _strips(page.moments.strips),
         _measures(page.measured, page.names),
         _steps(page.steps),
+        _sounds(page.sounds),
         "".join(_plot(caption, png) for caption, png in page.plots),
-        "".join(_sound(caption, data, kind) for caption, data, kind in page.sounds),
     ]
     return document(page.title, "\n".join(part for part in parts if part))
 
@@ -191,7 +191,7 @@ def clock(time: Fraction) -> str:
 def _strips(strips: Sequence[Strip]) -> str:
     body = ""
     for strip in strips:
-        stills = "".join(f'<img alt="" loading="lazy" src="{jpeg(still, 80)}">' for still in strip.stills)
+        stills = "".join(f'<img alt="" src="{jpeg(still, 80)}">' for still in strip.stills)
         said = f"shot {strip.number}, {clock(strip.start)} to {clock(strip.end)}"
         body += f'<figure class="strip"><div>{stills}</div><figcaption>{escape(said)}</figcaption></figure>'
     return _section("Shots", body, "shots")
@@ -203,10 +203,10 @@ def _measures(rows: Sequence[Measured], names: tuple[str, str]) -> str:
     head = f"<tr><th>measure</th><th>{escape(names[0])}</th><th>{escape(names[1])}</th><th></th></tr>"
     body = "".join(
         f"<tr><td>{escape(row.name)}</td><td>{row.before:.3g}</td><td>{row.after:.3g}</td>"
-        f'<td class="small">{escape(" ".join(part for part in (row.unit, row.meaning) if part))}</td></tr>'
+        f'<td class="small">{escape(", ".join(part for part in (row.meaning, row.unit) if part))}</td></tr>'
         for row in rows
     )
-    return _section("Measured", f"<table>{head}{body}</table>", "measures")
+    return _section("Measured", f'<table class="measures">{head}{body}</table>', "measures")
 
 
 def _steps(steps: Sequence[Step]) -> str:
@@ -218,7 +218,7 @@ def _steps(steps: Sequence[Step]) -> str:
             f"<li>{escape(name)}: <code>{escape(hash)}</code></li>" for name, hash in step.weights.items()
         )
         body += (
-            f"<h3>{number}. {escape(step.name)}</h3><p class=small>{escape(options) or 'no options'}</p>"
+            f"<h3>{number}. {escape(step.name)}</h3><p class=small>{escape(options) or 'as it comes'}</p>"
             + (f"<ul>{found}</ul>" if found else "")
             + (f"<ul class=small>{weights}</ul>" if weights else "")
         )
@@ -230,6 +230,10 @@ def _plot(caption: str, png: bytes) -> str:
     return _section(caption, f'<img class="plot" alt="{escape(caption)}" src="data:image/png;base64,{data}">', "plot")
 
 
-def _sound(caption: str, data: bytes, kind: str) -> str:
-    source = f"data:{escape(kind)};base64,{base64.b64encode(data).decode('ascii')}"
-    return _section(caption, f'<audio controls preload="none" src="{source}"></audio>', "sound")
+def _sounds(sounds: Sequence[tuple[str, bytes, str]]) -> str:
+    body = ""
+    for caption, data, kind in sounds:
+        source = f"data:{escape(kind)};base64,{base64.b64encode(data).decode('ascii')}"
+        player = f'<audio controls preload="none" aria-label="{escape(caption)}" src="{source}"></audio>'
+        body += f"<figure>{player}<figcaption>{escape(caption)}</figcaption></figure>"
+    return _section("Before and after, to hear", f'<div class="pairs">{body}</div>' if body else "", "sounds")

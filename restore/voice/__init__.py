@@ -20,10 +20,11 @@ _STAGES = {
         "restore.voice.repair_voice.options:RepairVoiceOptions",
         "restore.voice.repair_voice.render:RepairVoice",
     ),
+    "bandwidth": ("restore.voice.bandwidth.options:BandwidthOptions", "restore.voice.bandwidth.render:Bandwidth"),
     "loudness": ("restore.voice.loudness.options:LoudnessOptions", "restore.voice.loudness.render:Loudness"),
 }
 
-OFF = frozenset({"dewow", "dereverb", "repair-voice", "loudness"})
+OFF = frozenset({"dewow", "dereverb", "repair-voice", "bandwidth", "loudness"})
 """Stages that `restore voice` runs only if asked to: not every recording has what they mend."""
 
 SOUND: Catalogue[AudioStage[Any]] = Catalogue(_STAGES)

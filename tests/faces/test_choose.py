@@ -91,7 +91,7 @@ def test_what_is_written_wrongly_is_refused(tmp_path: Path) -> None:
     with pytest.raises(OptionError, match="not both"):
         said("2", "0:05@640,220")
     with pytest.raises(OptionError, match="no such picture"):
-        said(str(tmp_path / "nobody.jpg"))
+        said(str(tmp_path / "nobody.jpg")).check()
     with pytest.raises(OptionError, match="number or name"):
         said("2,,3")
     assert said(at=" 00:00:05@640,220").place == Place("00:00:05", 640, 220)

@@ -231,8 +231,10 @@ def test_a_recipe_for_both_goes_through_mute_films(tmp_path: Path, film: Path) -
     assert made.notes == ("pictures hold no sound: only the picture is restored",)
     mute = write_film(tmp_path / "mute.mp4", FilmSpec())
     for source, output in ((mute, "out.mp4"), (film, "one.mp4"), (tmp_path / "out_%04d.png", "again.mkv")):
-        recipe = recipe.with_values({"output.skip_streams": [1, 2] if source == film else []})
-        made = restore.run(source, tmp_path / output, recipe)
+        pictures = {"fps": "25"} if output == "again.mkv" else {}
+        left_out = {"skip_streams": [1, 2]} if source == film else {}
+        both = {**recipe.as_dict(), "input": pictures, "output": left_out}
+        made = restore.run(source, tmp_path / output, Recipe.from_dict(both))
         assert made.frames == 12
         assert "only the picture is restored" in made.notes[-1]
         assert not any(stream.kind == "audio" for stream in probe_file(tmp_path / output).streams)

@@ -14,9 +14,9 @@ import restore
 from restore import pages
 from restore.engines.local import LocalEngine
 from restore.frames import Planes
-from restore.pipeline.stills import PAIRS, Kept
+from restore.pipeline.stills import Kept
 from restore.recipe import Recipe
-from restore.report.measures import psnr
+from restore.report.measures import flicker, psnr
 from restore.report.moments import Moments, Pair
 from restore.report.page import Page, html
 
@@ -47,12 +47,33 @@ def job(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_pairs_are_frames_of_source_and_output(job: Path) -> None:
     films = [decode(job.parent / name) for name in ("in.mkv", "out.mkv")]
     pairs = list(Kept(job, range(60)).pairs())
-    assert len(pairs) == PAIRS
+    assert len(pairs) == 6
     for pair in pairs:
         for still, film in zip(pair, films, strict=True):
             [shown] = [frame for frame in film if float(frame.time - film[0].time) == pytest.approx(still.seconds)]
             luma = (shown.planes[0].astype(np.float64) - 16) * 255 / 219
             assert psnr(still.picture, np.repeat(luma.clip(0, 255)[..., None], 3, 2)) > 38
+
+
+def test_flicker_is_measured_over_all_frames(tmp_path: Path) -> None:
+    random = np.random.default_rng(5)
+
+    def planes(number: int) -> Planes:
+        luma = np.full((48, 64), (60 if number < 40 else 160) * (1 + 0.05 * random.standard_normal()))
+        grey = np.full((24, 32), 128, np.uint8)
+        return luma.round().astype(np.uint8), grey, grey
+
+    source = write_film(tmp_path / "in.mkv", FilmSpec(codec="ffv1", frames=80, pictures=planes))
+    folder = restore.run(source, tmp_path / "out.mkv", Recipe.of("deflicker")).folder
+    runs = list(Kept(folder, range(80)).brightness())
+    assert sum(run.shape[1] for run in runs) == 80
+    before, after = (flicker([run[side] for run in runs]) for side in (0, 1))
+    assert before is not None
+    assert after is not None
+    assert before == pytest.approx(0.05 * 110 / 255, rel=0.5)
+    assert after < before / 5
+    assert "<td>flicker</td>" in pages.report(folder).read_text()
+    assert flicker([]) is None
 
 
 def test_what_was_repaired_is_marked(job: Path) -> None:

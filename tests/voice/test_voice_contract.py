@@ -10,7 +10,7 @@ from voice_contract import AudioStageContract
 from restore.pipeline.audio_contract import AudioStage
 from restore.voice import SOUND
 
-COVERED = {"declip", "declick", "dehum", "dewow", "dehiss", "dereverb", "repair-voice", "loudness"}
+COVERED = {"declip", "declick", "dehum", "dewow", "dehiss", "dereverb", "repair-voice", "bandwidth", "loudness"}
 CLAIM = {"test_material": "a voice made of sines"}
 
 
@@ -90,6 +90,16 @@ class TestDereverb(AudioStageContract):
     @pytest.fixture
     def off(self) -> AudioStage[Any]:
         return SOUND.build("dereverb", {"strength": 0})
+
+
+class TestBandwidth(AudioStageContract):
+    @pytest.fixture
+    def stage(self) -> AudioStage[Any]:
+        return SOUND.build("bandwidth", {"edge": 2000})
+
+    @pytest.fixture
+    def off(self) -> AudioStage[Any]:
+        return SOUND.build("bandwidth", {"strength": 0})
 
 
 class TestRepairVoice(AudioStageContract):

@@ -70,7 +70,7 @@ def matrix_of(similarity: Array, side: int, framing: Framing = FRAMING, aspect: 
     unit = framing.distance * side
     turn = np.array([(cosine, -sine), (sine, cosine)]) / unit
     shift = np.array((x, y)) - turn @ (np.array((0.5, framing.eyes)) * side - 0.5)
-    return np.concatenate((turn, shift[:, None]), 1) / np.array([[aspect], [1.0]])
+    return np.asarray(np.concatenate((turn, shift[:, None]), 1) / np.array([[aspect], [1.0]]))
 
 
 def inverse(matrix: Array) -> Array:

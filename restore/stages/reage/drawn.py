@@ -48,6 +48,7 @@ _LINES: dict[str, tuple[float, float, float, tuple[_Line, ...]]] = {
 }  # fmt: skip
 ZONES = tuple(_LINES)
 """That have lines to draw."""
+_DEPTH = 1.35
 _MIDDLE = ("forehead", "neck")
 _SPOTS_FROM, _SPOTS = 55.0, 18
 _SHIFT = 0.025
@@ -56,7 +57,7 @@ _SHIFT = 0.025
 def depth_of(zone: str, age: Tensor) -> Tensor:
     """(N,) how deep a zone's lines are at ages, as a logarithm of luma."""
     first, depth, *_ = _LINES[zone]
-    return depth * ((age - first) / 30).clamp(0, 1.6)
+    return _DEPTH * depth * ((age - first) / 30).clamp(0, 1.6)
 
 
 def spots_of(age: Tensor) -> Tensor:

@@ -16,6 +16,8 @@ _CORE = (Oval(0, -1.30, 0.55, 0.14), Oval(0.98, -0.55, 0.12, 0.28))
 """Above the forehead and at the temples: where most people's hair is."""
 _GREY, _DARK, _DARKEST = -0.30, -0.92, -1.6
 """Logarithms of hair's luma over the skin's: grey hair, that of young people in the mean, the darkest."""
+_DYED = 1.5
+"""Hair greys so many times as much as portraits show: among them are those whose hair is dyed, blond or gone."""
 _YOUNG = (0.16, -0.17)
 """Logarithms of red and blue over luma of young people's hair in the mean."""
 
@@ -41,10 +43,10 @@ def hair_change(
 def _aged(colours: Colours, skin: Skin, where: Tensor, row: int, rise: Tensor) -> Tensor:
     """(3, S, S): greyer by a share, or less so. Hair of any colour turns to the same grey, so the darker the further;
     grey hair gets, for younger ages, the colour that young hair has on average."""
-    share = (rise / (_GREY - _DARK)).clamp(-1, 1)
+    share = (_DYED * rise / (_GREY - _DARK)).clamp(-1, 1)
     usual = (colours.tone[row] * where[row]).sum() / where[row].sum().clamp(min=1e-3) - skin.tone[row]
     if float(share) > 0:
-        lift = (share * (_GREY - usual)).clamp(0, 1.0)
+        lift = (share * (_GREY - usual)).clamp(0, 1.4)
         return torch.stack((
             lift.expand_as(where[row]), -share * colours.red[row], -share * colours.blue[row],
         ))  # fmt: skip

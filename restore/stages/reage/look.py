@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from restore.faces.detect import Picture
@@ -26,7 +27,11 @@ _FEWEST = 6
 """Pictures of a face from which how it usually looks can be told."""
 _WAYS = 6
 """In which a face's look may change: turning, talking, blinking, light."""
-_FLOOR = 0.025
+LOOK_SIDE = 4 * SIDE
+"""Of the crops that `usual_look` is to be given."""
+_TOLERANCE = 0.25
+"""Of its pixels by which a face may lie beside where it is expected."""
+_FLOOR = 0.016
 """Least spread of the logarithms of colours."""
 
 
@@ -113,14 +118,14 @@ class Look(NamedTuple):
 
 
 def usual_look(crops: Floats) -> Look | None:
-    """Of (n, 3, SIDE, SIDE) crops; None of too few. What covers a face now and then is not taken for it.
+    """Of (n, 3, S, S) crops; None of too few. What covers a face now and then is not taken for it.
 
     A low-rank matrix fitted to all but the outliers, which are filled in: F. De la Torre, M. J. Black, "A Framework for
     Robust Subspace Learning", IJCV 2003.
     """
     if len(crops) < _FEWEST:
         return None
-    logs = evened(np.log(np.maximum(crops, 0) + TONE), None).reshape(len(crops), -1)
+    logs = evened(small_logs(torch.from_numpy(crops)), None).reshape(len(crops), -1)
     mean = np.median(logs, axis=0)
     away = logs - mean
     spread = 1.4826 * np.median(np.abs(away), axis=0) + _FLOOR
@@ -137,8 +142,21 @@ def usual_look(crops: Floats) -> Look | None:
         low = (filled @ ways.T) @ ways
         spread = 1.4826 * np.median(np.abs(away - low), axis=0) + _FLOOR
     shape = (3, SIDE, SIDE)
+    spread = spread.reshape(shape) + _TOLERANCE * _slope(mean.reshape(shape))
     return Look(*(np.asarray(v.reshape(-1, *shape) if v.ndim == 2 else v.reshape(shape), np.float32)
                   for v in (mean, ways, spread)))  # fmt: skip
+
+
+def _slope(logs: Floats) -> Floats:
+    """(3, SIDE, SIDE): difference between neighbours, in the steepest direction."""
+    down, across = np.gradient(logs, axis=(1, 2))
+    return np.asarray(cv2.blur(np.hypot(down, across).transpose(1, 2, 0), (3, 3)).transpose(2, 0, 1), np.float32)
+
+
+def small_logs(crops: Tensor) -> Floats:
+    """(n, 3, SIDE, SIDE) logarithms of (n, 3, S, S) crops."""
+    small = F.adaptive_avg_pool2d(crops, SIDE)
+    return np.asarray((small.clamp(min=0) + TONE).log().cpu().numpy(), np.float32)
 
 
 def evened(logs: Floats, mean: Floats | None) -> Floats:
@@ -153,9 +171,7 @@ def evened(logs: Floats, mean: Floats | None) -> Floats:
 
 def covered(crop: Tensor, look: Look) -> Floats:
     """(SIDE, SIDE) 0 to 1: how surely each place of a (3, S, S) crop shows something other than the face."""
-    small = torch.nn.functional.interpolate(crop[None], (SIDE, SIDE), mode="area")[0]
-    logs = (small.clamp(min=0) + TONE).log().cpu().numpy()
-    away = (evened(logs[None], look.mean)[0] - look.mean).reshape(-1)
+    away = (evened(small_logs(crop[None]), look.mean)[0] - look.mean).reshape(-1)
     ways, spread = look.ways.reshape(len(look.ways), -1), look.spread.reshape(-1)
     inside = np.broadcast_to(_face_place(), (3, SIDE, SIDE)).reshape(-1)
     low = np.zeros_like(away)
@@ -167,7 +183,7 @@ def covered(crop: Tensor, look: Look) -> Floats:
         low = ways.T @ np.linalg.solve(weighted @ ways.T + 0.02 * np.eye(len(ways)), weighted @ away)
     left = np.abs(away - low).reshape(3, SIDE, SIDE) / look.spread
     total = np.sqrt(cv2.GaussianBlur((left**2).mean(0), (0, 0), 1.2))
-    sure = np.clip((total - 2.6) / 2.2, 0, 1).astype(np.float32)
+    sure = np.clip((total - 2.6) / 1.5, 0, 1).astype(np.float32)
     grown = cv2.dilate(sure, np.ones((3, 3), np.uint8))
     return np.asarray(cv2.GaussianBlur(grown, (0, 0), 0.8), np.float32)
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated
+from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, field_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from restore.errors import OptionError
+from restore.faces.wanted import Wanted
 from restore.pipeline.contract import StageOptions
 from restore.stages.reage.ages import Keyed
 
@@ -29,10 +30,16 @@ class ReageOptions(StageOptions):
 
     Wrinkles, spots, skin tone, hair and the face's outline follow what age does to faces, measured on portraits.
     Pores and grain stay. The strength fades where a face is seen badly: in profile, small, blurred or covered.
+    Needs a consent record, or a reason why none is needed.
     """
 
     actor: str | None = Field(
-        None, description="Whose face: a number of `restore faces`. Not needed where there is but one person."
+        None,
+        description="Whose face: a number or name of `restore faces` (2, or 2,5 if they are one), or a photograph. Not "
+        "needed where there is but one person.",
+    )
+    at: str | None = Field(
+        None, description="Instead: the face that is there then, TIME@X,Y in pixels of the source: 00:00:05@640,220."
     )
     from_age: float | None = Field(
         None, ge=1, le=OLDEST, description="Their age in the film, in years; estimated, once a person, if not given."
@@ -46,7 +53,9 @@ class ReageOptions(StageOptions):
     model: str = Field(
         "auto", description="sift: no network, keeps pores; fran: a network; or a FRAN checkpoint's path."
     )
-    detector: str = Field("auto", description="What finds faces: auto, haar, yunet, or the path of a YuNet file.")
+    detector: str = Field(
+        "auto", description="What finds faces: auto, haar, yunet, retinaface, or a file of either (.onnx, .pth)."
+    )
     wrinkles: Amount = Field(1.0, description="How much of the change in lines and folds is made.")
     skin: Amount = Field(1.0, description="The same for blotches, spots, shine and the skin's tone.")
     shape: Amount = Field(1.0, description="The same for lids, cheeks, jaw, nose and ears.")
@@ -58,6 +67,25 @@ class ReageOptions(StageOptions):
         description="Strength of one part of the face, ZONE=NUMBER or with keyframes, forehead=0.5 or "
         f"neck=0:00=0,0:02=1; parts: {', '.join(ZONES)}.",
     )
+    show: Literal["reaged", "delta", "matte", "mask"] = Field(
+        "reaged",
+        description="What to write: the re-aged picture; what was added to it; how strongly, softly; or where at all.",
+    )
+    show_as: Literal["float", "film"] = Field(
+        "float",
+        description="delta, matte and mask as 32-bit float, or as a film can hold them: 10 bits, delta halved about "
+        "middle grey.",
+    )
+    consent: str | None = Field(None, description="Consent record of the person whose face it is: see docs/consent.md.")
+    own_work: str | None = Field(None, description="Instead: why none is needed, the face being your own for example.")
+    test_material: str | None = Field(
+        None, description="Instead: why nobody is affected, made-up material for example."
+    )
+
+    @model_validator(mode="after")
+    def _somebody(self) -> ReageOptions:
+        Wanted.parse(self.actor, self.at)
+        return self
 
     @field_validator("to")
     @classmethod

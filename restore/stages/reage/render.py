@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from fractions import Fraction
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from restore.frames import FrameBatch, VideoFormat
+from restore.faces.identify import Said, choose_embedder
+from restore.faces.wanted import Wanted
+from restore.frames import ColorInfo, FrameBatch, PixelFormat, VideoFormat
 from restore.pipeline.contract import Analyzer, Device, Finding, Stage, Values, Window
+from restore.provenance.consent import Claim, checked_claim
 from restore.stages.reage.actor import chosen
 from restore.stages.reage.ages import Keyed
 from restore.stages.reage.alignment import Array, cropped, matrix_of, place_of, put_back, similarities
@@ -47,6 +52,7 @@ class Reage(Stage[ReageOptions]):
         self._engine: Engine | None = None
         self._views: dict[Key, View] = {}
         self._settings = ""
+        self._said: tuple[Said, ...] = ()
 
     def __getstate__(self) -> dict[str, Any]:
         # What it remembers only saves time, and cannot be sent to a worker.
@@ -56,17 +62,40 @@ class Reage(Stage[ReageOptions]):
         """What a delta is averaged over."""
         return Window(_REACH, _REACH)
 
+    def check(self, format: VideoFormat) -> None:
+        """A person's face is altered: somebody must have said that this is right. And a photograph must be there."""
+        self.consent()
+        Wanted.parse(self.options.actor, self.options.at).check()
+
+    def consent(self) -> dict[str, Any]:
+        """The claim of the options, checked."""
+        options = self.options
+        record = None if options.consent is None else Path(options.consent)
+        return checked_claim(Claim(record, options.own_work, options.test_material), "face")
+
+    def effective(self) -> dict[str, Any]:
+        """The options, and what was checked of the consent."""
+        return {**self.options.effective(), "claim": self.consent()}
+
     def analysed(self) -> dict[str, Any]:
         """Where faces are depends on what looks for them alone."""
-        return {"detector": self.options.detector}
+        embedder = choose_embedder()
+        known = {"detector": self.options.detector, "apart": embedder.name if embedder else None}
+        return known if self.options.at is None else {**known, "at": self.options.at}
 
     def analyzer(self) -> Analyzer:
         """What follows faces."""
         return FaceAnalyzer(self.options)
 
+    def introduce(self, people: Sequence[Mapping[str, Any]]) -> None:
+        """Who is who, as the person says."""
+        self._said = tuple(
+            Said(said["track"], said["person"], said["same_as"], said["name"], said["drop"]) for said in people
+        )
+
     def settle(self, found: Sequence[Values]) -> list[dict[str, Any]]:
         """Adds ``actor``: which of a shot's ``faces`` are the actor's; ``age``: how old they look over all shots."""
-        actor = chosen(found, self.options.actor)
+        actor = chosen(found, Wanted.parse(self.options.actor, self.options.at), self._said, self.options.detector)
         years, frames = [], []
         for values, faces in zip(found, actor, strict=True):
             for face in (values["faces"][number] for number in faces):
@@ -91,8 +120,29 @@ class Reage(Stage[ReageOptions]):
         self._engine.open(device)
         self._views = {}
 
-    def process(self, batch: FrameBatch, values: Values) -> tuple[Tensor, Tensor]:
-        """Change the core frames; the mask says where."""
+    def output_format(self, format: VideoFormat) -> VideoFormat:
+        """The same, but for passes: these are numbers, to be read as they are, or what a film can hold of them."""
+        if self.options.show == "reaged":
+            return format
+        as_film = self.options.show_as == "film"
+        transfer = format.color.transfer if as_film else "linear"
+        color = ColorInfo(format.color.primaries, transfer, "gbr", "full")
+        return replace(format, pixel=PixelFormat("rgb", 10 if as_film else 32), color=color)
+
+    def process(self, batch: FrameBatch, values: Values) -> Tensor | tuple[Tensor, Tensor]:
+        """Change the core frames; the mask says where. Or what `show` asks for."""
+        pixels = batch.pixels[batch.core]
+        matte = torch.zeros((len(pixels), 1, *pixels.shape[2:]), device=pixels.device)
+        result, mask = self._changed(batch, values, matte)
+        if self.options.show == "reaged":
+            return result, mask
+        if self.options.show == "delta":
+            delta = result - pixels
+            return 0.5 + delta / 2 if self.options.show_as == "film" else delta
+        return (matte if self.options.show == "matte" else mask.float()).expand(-1, 3, -1, -1).contiguous()
+
+    def _changed(self, batch: FrameBatch, values: Values, matte: Tensor) -> tuple[Tensor, Tensor]:
+        """The core frames, and where they were changed; how strongly is noted in the matte."""
         pixels = batch.pixels[batch.core]
         mask = torch.zeros((len(pixels), 1, *pixels.shape[2:]), dtype=torch.bool, device=pixels.device)
         told = {**self.options.model_dump(), **values}
@@ -109,7 +159,8 @@ class Reage(Stage[ReageOptions]):
             for number, path in paths.items():
                 weight = share * path.weight(batch.pts[n])
                 if weight > 0:
-                    self._change(result[place], mask[place, 0], number, path, batch.pts, n, weight)
+                    planes = (result[place], mask[place, 0], matte[place, 0])
+                    self._change(planes, number, path, batch.pts, n, weight)
         return result, mask
 
     def _forget(self, batch: FrameBatch, told: dict[str, Any]) -> None:
@@ -150,9 +201,10 @@ class Reage(Stage[ReageOptions]):
                 self._views[number, batch.pts[n]] = View(matrix, crop, delta)
 
     def _change(
-        self, result: Tensor, mask: Tensor, number: int, path: _Path, pts: Sequence[int], n: int, weight: float
+        self, planes: tuple[Tensor, Tensor, Tensor], number: int, path: _Path, pts: Sequence[int], n: int, weight: float
     ) -> None:
-        """Add one face's delta to one (3, H, W) frame, in place."""
+        """Add one face's delta to one (3, H, W) frame, in place; mask and matte, (H, W), follow."""
+        result, mask, matte = planes
         view = self._views[number, pts[n]]
         side = view.delta.shape[-1]
         place = place_of(view.matrix, side, result.shape[1], result.shape[2])
@@ -169,6 +221,7 @@ class Reage(Stage[ReageOptions]):
         rows, columns = place.slices
         result[:, rows, columns] += torch.where(where, weight * back[:3], 0.0)
         mask[rows, columns] |= where
+        matte[rows, columns] = torch.maximum(matte[rows, columns], torch.where(where, weight * back[3], 0.0))
 
 
 class _Path:

@@ -1,9 +1,4 @@
-"""The rendering half of `declip`: cut samples as the autoregressive model of their surroundings has them.
-
-Janssen, Veldhuis and Vries (IEEE Trans. ASSP 34, 1986), kept consistent with what clipping says: a cut sample was not
-lower than the ceiling. Where the model says so all the same, the ceiling is taken to be the truth, and the rest solved
-again.
-"""
+"""The rendering half of `declip`: chunks that were cut, with their peaks made anew."""
 
 from __future__ import annotations
 
@@ -12,27 +7,19 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from restore.analysis.autoregression import coefficients, filled_in
 from restore.frames import AudioBatch, AudioFormat
 from restore.pipeline.audio_contract import AudioAnalyzer, AudioStage, AudioWindow, State
 from restore.pipeline.contract import Device
 from restore.voice.declip.analysis import TOLERANCE, ClippingAnalyzer
 from restore.voice.declip.options import DeclipOptions
-
-_ROUNDS = 4
-"""How often the model is made from what it filled in."""
-_ORDER_RATE = 375
-"""The model looks back as many samples as there are in 1/375 of a second: cut peaks of a low voice last 2 ms."""
-_MOST = 0.85
-"""Share of a frame beyond which too little is left to rebuild the rest from: it stays cut."""
-_HIGHEST = 4.0
-"""No rebuilt peak is more than 12 dB over the ceiling."""
+from restore.voice.declip.rebuild import REACH, frame_size, rebuild
 
 
 class Declip(AudioStage[DeclipOptions]):
     """Rebuilds what the plan says was cut."""
 
     name = "declip"
+    version = 2
     fixed: ClassVar[frozenset[str]] = frozenset({"ceiling"})
 
     def analyzer(self) -> AudioAnalyzer | None:
@@ -40,8 +27,9 @@ class Declip(AudioStage[DeclipOptions]):
         return ClippingAnalyzer() if self.options.ceiling is None else None
 
     def window(self, format: AudioFormat) -> AudioWindow:
-        """Half a frame on either side."""
-        return AudioWindow(_core(format.rate) // 2, _core(format.rate) // 2)
+        """What rebuilding depends on."""
+        reach = REACH * frame_size(format.rate)
+        return AudioWindow(reach, reach)
 
     def open(self, device: Device, format: AudioFormat, state: State) -> None:
         """Take the ceilings from the plan, or from the options."""
@@ -51,21 +39,18 @@ class Declip(AudioStage[DeclipOptions]):
 
     def process(self, batch: AudioBatch) -> Tensor:
         """The sound with its peaks; samples below the ceiling are the input's."""
-        core = _core(batch.format.rate)
-        samples = batch.samples[:, :, batch.core.start - core // 2 : batch.core.stop + core // 2]
-        cut = self._cut(batch)[:, :, batch.core.start - core // 2 : batch.core.stop + core // 2]
         before = batch.samples[:, :, batch.core]
-        if not bool(cut.any()):
+        cut = self._cut(batch)
+        rows = torch.nonzero(cut[:, :, batch.core].any(2))
+        if not len(rows):
             return before.clone()
-        frames, unknown = samples.unfold(2, 2 * core, core), cut.unfold(2, 2 * core, core)
-        shape = frames.shape
-        sound, unknown = frames.reshape(-1, 2 * core), unknown.reshape(-1, 2 * core)
-        some = unknown[:, core // 2 : core // 2 + core].any(1)
-        hit = torch.nonzero(some & (unknown.float().mean(1) <= _MOST))[:, 0]
-        rebuilt = sound.clone()
-        rebuilt[hit] = rebuild(sound[hit], unknown[hit], batch.format.rate)
-        middle = rebuilt.reshape(shape)[..., core // 2 : core // 2 + core].flatten(2)
-        return before + self.options.strength * (middle - before)
+        after = before.clone()
+        reach = REACH * frame_size(batch.format.rate)
+        near = slice(batch.core.start - reach, batch.core.stop + reach)
+        for row, channel in rows.tolist():  # one by one: overlapping frames take twice the memory
+            sound, unknown = batch.samples[row, channel, near][None], cut[row, channel, near][None]
+            after[row, channel] = rebuild(sound, unknown, batch.format.rate)[0, reach:-reach]
+        return before + self.options.strength * (after - before)
 
     def _cut(self, batch: AudioBatch) -> Tensor:
         """(batch, channels, samples) bool: what was cut, by the ceilings of the chunk each sample is in."""
@@ -80,24 +65,3 @@ class Declip(AudioStage[DeclipOptions]):
         limits = self._ceilings[chunk].permute(0, 2, 3, 1) * (1 - TOLERANCE)
         above, below = limits[:, :, 0], limits[:, :, 1]
         return ((above > 0) & (batch.samples >= above)) | ((below > 0) & (-batch.samples >= below))
-
-
-def rebuild(frames: Tensor, unknown: Tensor, rate: int) -> Tensor:
-    """Frames with cut samples made anew, none nearer to zero than it was; (n, samples), `unknown` likewise bool."""
-    order = min(192, max(32, rate // _ORDER_RATE))
-    known = frames.double()
-    sound = known
-    for _ in range(_ROUNDS):
-        model = coefficients(sound, order)
-        filled = filled_in(known, unknown, model)
-        lower = unknown & (filled * known.sign() < known.abs())
-        if bool(lower.any()):
-            filled = filled_in(known, unknown & ~lower, model)
-        higher = torch.maximum(filled * known.sign(), known.abs()).clamp(max=_HIGHEST * known.abs().amax(1, True))
-        sound = torch.where(unknown, higher * known.sign(), known)
-    return torch.where(unknown, sound.float(), frames)
-
-
-def _core(rate: int) -> int:
-    """Samples a frame is responsible for."""
-    return 1 << max(5, round(rate * 0.0235).bit_length() - 1)

@@ -22,6 +22,7 @@ class Dehiss(AudioStage[DehissOptions]):
     """Turns down what the plan calls noise."""
 
     name = "dehiss"
+    version = 2
     fixed: ClassVar[frozenset[str]] = frozenset({"model"})
 
     def __init__(self, options: DehissOptions) -> None:

@@ -19,6 +19,7 @@ class Dehum(AudioStage[DehumOptions]):
     """Subtracts a tone; needs no context."""
 
     name = "dehum"
+    version = 2
     fixed: ClassVar[frozenset[str]] = frozenset({"frequency", "harmonics"})
 
     def analyzer(self) -> AudioAnalyzer:

@@ -24,5 +24,5 @@ class DereverbOptions(AudioStageOptions):
     )
     atten_limit: float = Field(
         8.0, ge=0, le=30,
-        description="Turn what is left of the wash down by no more than this many dB; 0 only subtracts what is certain.",
+        description="Turn what is left of the wash down by no more than this many dB; 0 only subtracts what is sure.",
     )  # fmt: skip

@@ -19,8 +19,9 @@ _SLOW_SECONDS = 2.0
 """Deviation of the Gaussian that says what is slow: courses slower than some ten seconds stay as they are."""
 _EDGE_SECONDS = 1.0
 """At both ends of the track nothing is moved; from there it takes this long to the whole course."""
-_NOTICED = 0.0007
-"""Root mean square of a speed that is worth undoing; people hear wow from 0.001 on."""
+_NOTICED = 0.001
+"""Root mean square of a speed that is worth undoing: where people begin to hear it; a hum under voices seems to waver by
+0.0007."""
 MOST_SECONDS = 0.03
 """By which a sample is moved at most."""
 

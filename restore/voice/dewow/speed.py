@@ -15,8 +15,8 @@ from restore.voice.dewow.tones import Numbers, Tone
 
 _SHORTEST = 0.3
 """Seconds of a tone that count; vowels that hold their pitch as long are rare."""
-_SURE = 1.2
-"""Seconds from which a tone counts fully."""
+_SURE = 2.0
+"""Seconds of a tone that count a quarter: the longer it lasts, the less likely is it a voice."""
 _NOISE = 0.003
 """By which a tone's log frequency wavers of itself, at least; a faint one's more."""
 _SAME = 0.012
@@ -25,6 +25,8 @@ _OFTEN = 0.3
 """Share of the time in which it must be heard for that."""
 _ROUNDS = 6
 _PULL, _SMOOTH = 0.05, 0.05
+_ENOUGH = 0.1
+"""Weight of all that is heard at a time from which the speed is known there."""
 _COVERED = 0.2
 """Share of the time in which tones must be heard for the speed to be known."""
 
@@ -62,7 +64,7 @@ def speed_of(tones: Sequence[Tone], first: int, count: int, frame: float, most: 
     trust = np.bincount(lower, weights * robust * (1 - share), knots) + np.bincount(
         lower + 1, weights * robust * share, knots
     )
-    known = np.minimum(trust, 1.0)
+    known = np.minimum(trust / _ENOUGH, 1.0)
     if known.mean() < _COVERED or np.abs(speed).max() > 2 * most:
         return np.zeros(knots), np.zeros(knots)
     speed = np.clip(speed - np.average(speed, weights=known + 1e-6), -most, most)
@@ -94,7 +96,7 @@ def _observations(
         owner[place], next_owner = (group, next_owner) if often[group] else (next_owner, next_owner + 1)
     seconds = np.where(often[family], heard[family], lengths) * frame
     noise = np.array([np.hypot(_NOISE, _jitter(course)) for _, course in kept])
-    sure = np.minimum(1.0, seconds / _SURE) ** 2 * (_NOISE / noise) ** 2
+    sure = (seconds / (seconds + _SURE)) ** 2 * (_NOISE / noise) ** 2
     times = np.concatenate([low + 0.5 + np.arange(len(course)) for low, course in kept])
     values = np.concatenate([course for _, course in kept])
     _, owner = np.unique(owner, return_inverse=True)

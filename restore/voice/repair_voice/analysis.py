@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from functools import lru_cache
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -92,39 +92,55 @@ class VoiceMeter:
 
 def reference_digest(path: str) -> str:
     """SHA-256 of a reference's content. Raises SourceNotFoundError."""
-    try:
-        stat = Path(path).stat()
-        return _content_digest(path, stat.st_size, stat.st_mtime_ns)
-    except OSError:
-        raise SourceNotFoundError(f"repair-voice: the reference {path} cannot be read") from None
-
-
-@lru_cache(maxsize=16)
-def _content_digest(path: str, size: int, changed: int) -> str:
-    with Path(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return _read_reference(path).digest
 
 
 def reference_spectrum(path: str) -> tuple[float, ...]:
     """The long-term spectrum of the voice in a file. Raises SourceError, or OptionError where there is no voice."""
-    return _spectrum_of(path, reference_digest(path))
+    return _read_reference(path).spectrum
 
 
-@lru_cache(maxsize=16)
-def _spectrum_of(path: str, digest: str) -> tuple[float, ...]:
-    track = probe_sound(Path(path)).tracks[0]
-    meter = VoiceMeter(track.format.rate)
-    held: list[Tensor] = []
-    for block in SoundReader(Path(path), track).blocks():
-        held.append(guide_of(torch.from_numpy(np.ascontiguousarray(block)).float(), track.format))
-        if sum(map(len, held)) > 4 * track.format.rate:
-            meter.add(torch.cat(held))
-            held = []
-    meter.add(torch.cat(held) if held else torch.zeros(0), last=True)
-    found = meter.spectrum()
-    if found is None:
-        raise OptionError(f"repair-voice: no voice was found in the reference {path}; name a recording of speech")
-    return tuple(found)
+class _Reference:
+    """A file as it was when it was first asked for: hashed and heard once."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.changed = path.stat().st_mtime_ns
+
+    @cached_property
+    def digest(self) -> str:
+        with self.path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+
+    @cached_property
+    def spectrum(self) -> tuple[float, ...]:
+        track = probe_sound(self.path).tracks[0]
+        meter = VoiceMeter(track.format.rate)
+        held: list[Tensor] = []
+        for block in SoundReader(self.path, track).blocks():
+            held.append(guide_of(torch.from_numpy(np.ascontiguousarray(block)).float(), track.format))
+            if sum(map(len, held)) > 4 * track.format.rate:
+                meter.add(torch.cat(held))
+                held = []
+        meter.add(torch.cat(held) if held else torch.zeros(0), last=True)
+        found = meter.spectrum()
+        if found is None:
+            raise OptionError(
+                f"repair-voice: no voice was found in the reference {self.path}; name a recording of speech"
+            )
+        return tuple(found)
+
+
+_references: dict[str, _Reference] = {}
+
+
+def _read_reference(path: str) -> _Reference:
+    try:
+        if path not in _references or _references[path].changed != Path(path).stat().st_mtime_ns:
+            _references[path] = _Reference(Path(path))
+    except OSError:
+        raise SourceNotFoundError(f"repair-voice: the reference {path} cannot be read") from None
+    return _references[path]
 
 
 class WornVoiceAnalyzer(AudioAnalyzer):

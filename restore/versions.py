@@ -1,0 +1,251 @@
+"""Versions: one face with many settings, each with a number, to be chosen between by a person."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+import torch
+
+from restore import __version__
+from restore.api import prepare_run
+from restore.engines.inline import InlineEngine
+from restore.errors import OptionError, OutputExistsError, PlanError, SourceNotFoundError
+from restore.files import write_text
+from restore.frames import Shot, VideoFormat
+from restore.media.clip import ClipWriter
+from restore.media.options import InputOptions
+from restore.pipeline.index import FrameIndex
+from restore.pipeline.job import default_folder, disk_errors
+from restore.pipeline.plan import read_json, write_json
+from restore.pipeline.progress import OnProgress
+from restore.pipeline.setup import Setup
+from restore.pipeline.sweep import Found, Sweeper
+from restore.presets import as_toml
+from restore.recipe import Recipe
+from restore.report.film import Rgb
+from restore.report.versions_sheet import Column, VersionRow, cropped, write_sheet
+from restore.stages import build_stage, parse_options
+from restore.stages.reage.moments import Seen, best, seen
+
+StrPath = str | os.PathLike[str]
+
+STAGE = "reage"
+MOST = 100
+"""Versions of one call."""
+FIXED = ("actor", "at", "detector", "zone", "consent", "own_work", "test_material")
+"""Options that all versions share."""
+
+
+@dataclass(frozen=True)
+class Version:
+    """Settings, and the number by which they are known."""
+
+    number: int
+    options: dict[str, Any]
+    """As a recipe has them."""
+    label: str
+    """What sets it apart from the others that it was made with."""
+
+
+@dataclass(frozen=True)
+class Swept:
+    """What `sweep` made."""
+
+    folder: Path
+    versions: tuple[Version, ...]
+    sheet: Path
+    page: Path
+    clips: tuple[Path, ...] = ()
+
+
+def grid(shared: Mapping[str, Any], several: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
+    """Every combination of the values that differ, the last varying first, with those that are shared.
+
+    Raises OptionError for none, too many, and for values that cannot be.
+    """
+    combined = [dict(zip(several, values, strict=True)) for values in itertools.product(*several.values())]
+    if len(combined) > MOST:
+        raise OptionError(f"these are {len(combined)} versions; at most {MOST} are made at once: name fewer values")
+    return [
+        parse_options(STAGE, {**shared, **values}).model_dump(mode="json", exclude_unset=True) for values in combined
+    ]
+
+
+def sweep(
+    source: StrPath,
+    options: Sequence[Mapping[str, Any]],
+    work_dir: StrPath | None = None,
+    *,
+    frames: int = 3,
+    seconds: float = 0.0,
+    input: InputOptions = InputOptions(),
+    device: str = "auto",
+    on_progress: OnProgress | None = None,
+    cancel: Event | Callable[[], bool] | None = None,
+) -> Swept:
+    """Render stills of the actor with every one of the settings, onto a contact sheet and a page, and number them.
+
+    Settings that have a number already keep it.
+
+    Args:
+        source: a film, a pattern or folder of pictures.
+        options: of the stage ``reage``, a version each; see `grid`.
+        work_dir: the job folder; ``SOURCE.restore`` if not given.
+        frames: stills of each version, spread over the actor's time.
+        seconds: length of a short clip about each still; 0 for stills alone.
+        input, device, on_progress, cancel: as in `restore.run`.
+
+    Raises RestoreError, as `restore.run` does.
+    """
+    stages = [build_stage(STAGE, dict(one)) for one in options]
+    folder = Path(work_dir) if work_dir is not None else default_folder(Path(os.fspath(source)))
+    setup = prepare_run(
+        source, folder.with_name(folder.name + ".versions.mkv"), Recipe(((STAGE, stages[0].options),), input),
+        work_dir=folder, device=device,
+    )  # fmt: skip
+    assert isinstance(setup, Setup)
+    known = load(folder) if (folder / "versions.json").exists() else []
+    versions = _numbered(known, options)
+    cancelled = cancel.is_set if isinstance(cancel, Event) else cancel or (lambda: False)
+    gathered = _Gathered(setup.info.format, frames, seconds)
+    sweeper = Sweeper(setup, InlineEngine(), on_progress, cancelled)
+    index = sweeper.sweep([(stage,) for stage in stages], gathered.choose, gathered.show)
+    with disk_errors(folder):
+        _save(folder, os.fspath(source), [*known, *(v for v in versions if v not in known)])
+        return _shown(folder, os.fspath(source), versions, gathered, index)
+
+
+class _Gathered:
+    """Chooses moments, and keeps what is shown of them."""
+
+    def __init__(self, format: VideoFormat, frames: int, seconds: float) -> None:
+        self._format, self._frames, self._seconds = format, frames, seconds
+        self.middles: list[Seen] = []
+        self.moments: list[range] = []
+        self.stills: dict[tuple[int | None, int], Rgb] = {}
+        """By version and column."""
+        self.clips: dict[int | None, list[Rgb]] = {}
+
+    def choose(self, index: FrameIndex, shots: Sequence[Shot], found: Found) -> list[range]:
+        told = {number: values[0] for number, values in found.items()}
+        self.middles = best(seen(shots, told, float(self._format.sample_aspect)), self._frames)
+        length = max(1, round(self._seconds * index.frame_rate))
+        for middle in self.middles:
+            shot = next(shot for shot in shots if shot.start <= middle.frame < shot.end)
+            start = max(shot.start, min(middle.frame - length // 2, shot.end - length))
+            self.moments.append(range(start, min(shot.end, start + length)))
+        return self.moments
+
+    def show(self, version: int | None, frame: int, rgb: torch.Tensor) -> None:
+        for column, (middle, moment) in enumerate(zip(self.middles, self.moments, strict=True)):
+            if frame not in moment:
+                continue
+            crop = cropped(rgb, middle.square, float(self._format.sample_aspect))
+            if frame == middle.frame:
+                self.stills[version, column] = crop
+            if self._seconds:
+                self.clips.setdefault(version, []).append(crop)
+            return
+
+
+def _shown(
+    folder: Path, source: str, versions: Sequence[Version], gathered: _Gathered, index: FrameIndex
+) -> Swept:  # fmt: skip
+    """Write the sheet, the page and the clips."""
+    place = folder / "versions"
+    place.mkdir(exist_ok=True)
+    name = f"{versions[0].number:03d}-{versions[-1].number:03d}"
+    clips: dict[int | None, Path] = {}
+    for version, pictures in gathered.clips.items():
+        path = place / ("source.mp4" if version is None else f"{versions[version].number:03d}.mp4")
+        with ClipWriter(path, pictures[0].shape[1], pictures[0].shape[0], index.frame_rate) as clip:
+            for picture in pictures:
+                clip.write(picture)
+        clips[version] = path
+    columns = [Column(index.span(m.frame, m.frame + 1)[0], m.quality) for m in gathered.middles]
+
+    def row(version: int | None, number: int | None, label: str) -> VersionRow:
+        stills = tuple(gathered.stills[version, column] for column in range(len(columns)))
+        return VersionRow(number, label, stills, clips.get(version))
+
+    rows = [row(None, None, "source"), *(row(n, v.number, v.label) for n, v in enumerate(versions))]
+    sheet, page = place / f"{name}.png", place / f"{name}.html"
+    write_sheet(rows, columns, f"Versions of {Path(source).name}", Path(source).name, sheet, page)
+    return Swept(folder, tuple(versions), sheet, page, tuple(clips[n] for n in clips))
+
+
+def _numbered(known: Sequence[Version], options: Sequence[Mapping[str, Any]]) -> list[Version]:
+    """Settings with their numbers: those they have, or the next ones."""
+    by_options = {repr(sorted(version.options.items())): version for version in known}
+    following = itertools.count(1 + max((version.number for version in known), default=0))
+    differing = [name for name in options[0] if any(one.get(name) != options[0][name] for one in options)]
+    result = []
+    for one in options:
+        shown = differing or [name for name in ("to", "strength") if name in one]
+        label = ", ".join(f"{name.replace('_', ' ')} {one[name]}" for name in shown) or "as it is by default"
+        old = by_options.get(repr(sorted(one.items())))
+        result.append(Version(old.number if old else next(following), dict(one), label if old is None else old.label))
+    return result
+
+
+def _save(folder: Path, source: str, versions: Sequence[Version], picked: int | None = None) -> None:
+    listed = [{"number": v.number, "label": v.label, "options": v.options} for v in versions]
+    found = {"version": 1, "source": str(Path(source).absolute()), "stage": STAGE, "picked": picked, "versions": listed}
+    write_json(folder / "versions.json", found)
+
+
+def load(folder: Path) -> list[Version]:
+    """The versions that a job folder keeps. Raises SourceNotFoundError, PlanError."""
+    return _read(folder)[1]
+
+
+def _read(folder: Path) -> tuple[str, list[Version]]:
+    path = folder / "versions.json"
+    if not path.exists():
+        raise SourceNotFoundError(f"{path}: there are no versions yet; `restore versions SOURCE` makes some")
+    try:
+        raw = read_json(path)
+        versions = [Version(int(one["number"]), dict(one["options"]), str(one["label"])) for one in raw["versions"]]
+        return str(raw["source"]), versions
+    except (KeyError, TypeError, ValueError):
+        raise PlanError(f"{path}: not a list of versions; delete it and make them again") from None
+
+
+def recall(folder: Path, number: int) -> dict[str, Any]:
+    """The settings of a version. Raises SourceNotFoundError, PlanError; OptionError for a number there is none of."""
+    return _one(load(folder), number).options
+
+
+def pick(folder: Path, number: int, path: Path | None = None, overwrite: bool = False) -> Path:
+    """Note the choice of a version and write it down as a recipe for `restore run`; returns the recipe's file.
+
+    Raises as `recall`, and OutputExistsError, OutputError.
+    """
+    source, versions = _read(folder)
+    version = _one(versions, number)
+    target = path or folder / f"version-{number}.toml"
+    if target.exists() and path is not None and not overwrite:
+        raise OutputExistsError(f"{target}: exists already; add --overwrite to replace it")
+    recipe = Recipe(((STAGE, parse_options(STAGE, version.options)),))
+    head = (
+        f"Version {number} of {Path(source).name}: {version.label}. restore {__version__}\n"
+        f"restore run {Path(source).name} OUTPUT --recipe {target.name}"
+    )
+    with disk_errors(folder):
+        write_text(target, as_toml(recipe, head))
+        _save(folder, source, versions, number)
+    return target
+
+
+def _one(versions: Sequence[Version], number: int) -> Version:
+    for version in versions:
+        if version.number == number:
+            return version
+    numbers = [version.number for version in versions]
+    raise OptionError(f"there is no version {number}; there are {min(numbers)} to {max(numbers)}")
