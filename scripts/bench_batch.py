@@ -40,23 +40,23 @@ from restore.recipe import Recipe
 
 def make_film(path: Path, size: tuple[int, int], frames: int, rate: int, shot: int, codec: str = "ffv1") -> Path:
     """Drifting texture with flicker and specks, a cut every `shot` frames."""
-    with av.open(str(path), "w") as container:
+    part = path.with_name(f"part.{path.name}")
+    levels = np.arange(256)
+    with av.open(str(part), "w") as container:
         stream = container.add_stream(codec, rate=rate, options={"preset": "ultrafast"} if codec == "libx264" else {})
         stream.width, stream.height, stream.pix_fmt = *size, "yuv420p"
+        planes = np.full((size[1] * 3 // 2, size[0]), 128, np.uint8)
         for number in range(frames):
-            random = np.random.default_rng((7, number // shot))
             if number % shot == 0:
-                coarse = random.integers(40, 200, (size[1] // 8 + 2, size[0] // 8 + 2))
-                picture = np.kron(coarse, np.ones((8, 8)))[: size[1], : size[0]]
-            luma = np.roll(picture, number // 2, 1) * (1 + 0.05 * np.sin(2.1 * number))
-            specks = np.random.default_rng((8, number)).integers(0, (size[1] - 3, size[0] - 3), (4, 2))
-            for y, x in specks:
-                luma[y : y + 3, x : x + 3] = 250
-            planes = np.full((size[1] * 3 // 2, size[0]), 128, np.uint8)
-            planes[: size[1]] = luma.clip(16, 235)
+                coarse = np.random.default_rng((7, number)).integers(40, 200, (size[1] // 8 + 2, size[0] // 8 + 2))
+                picture = np.kron(coarse, np.ones((8, 8), int))[: size[1], : size[0]]
+            flicker = (levels * (1 + 0.05 * np.sin(2.1 * number))).clip(16, 235).astype(np.uint8)
+            planes[: size[1]] = flicker[np.roll(picture, number // 2, 1)]
+            for y, x in np.random.default_rng((8, number)).integers(0, (size[1] - 3, size[0] - 3), (4, 2)):
+                planes[y : y + 3, x : x + 3] = 250
             container.mux(stream.encode(av.VideoFrame.from_ndarray(planes, format="yuv420p")))
         container.mux(stream.encode(None))
-    return path
+    return part.rename(path)
 
 
 class Watcher:
