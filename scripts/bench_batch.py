@@ -45,6 +45,7 @@ def make_film(path: Path, size: tuple[int, int], frames: int, rate: int, shot: i
     with av.open(str(part), "w") as container:
         stream = container.add_stream(codec, rate=rate, options={"preset": "ultrafast"} if codec == "libx264" else {})
         stream.width, stream.height, stream.pix_fmt = *size, "yuv420p"
+        stream.codec_context.thread_count = 1
         planes = np.full((size[1] * 3 // 2, size[0]), 128, np.uint8)
         for number in range(frames):
             if number % shot == 0:
@@ -132,7 +133,9 @@ def timed(words: Sequence[str], cores: set[int]) -> float:
 
 
 def workers(folder: Path, frames: int) -> None:
-    film = make_film(folder / "film.mkv", (320, 240), frames, 24, 80)
+    film = folder / "film.mkv"
+    if not film.exists():
+        make_film(film, (320, 240), frames, 24, 80)
     words = ["upscale", str(film), "", "--scale", "2", "--device", "cpu", "--quiet", "--no-report", "--threads", "1"]
     seconds = {}
     for count in (1, 2):
@@ -169,7 +172,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, help="kept, so that a run stopped goes on; a temporary one if not given")
     parser.add_argument("--reels", type=int, default=5000)
     parser.add_argument("--minutes", type=float, default=9, help="most a scheduling run may take; the film's length")
-    parser.add_argument("--frames", type=int, default=640)
+    parser.add_argument("--frames", type=int, default=480)
     parser.add_argument("--size", type=int, nargs=2, default=(256, 192))
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
