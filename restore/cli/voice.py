@@ -40,7 +40,7 @@ Examples:
 {examples}"""
 _EXAMPLES = """\
   restore voice reel.mkv reel_clear.mkv
-  restore voice interview.wav interview_clear.wav --atten-limit 12
+  restore voice interview.wav interview_clear.wav --atten-limit 6
   restore voice reel.mp4 reel_clear.mp4 --tracks 1 --no-declick --denoise-strength 0.6
   restore voice reel.mkv master.mkv --master --loudness
   restore voice reel.mkv reel_steady.mkv --dewow --dereverb-strength 0.6
