@@ -165,7 +165,7 @@ class Sampler:
 
     def placements(self) -> Tensor:
         """(B, 3, 3): mirrored, turned, nearer or farther, aside."""
-        turn, size = self.uniform(-0.10, 0.10), torch.exp(self.uniform(-0.12, 0.12))
+        turn, size = self.uniform(-0.06, 0.06), torch.exp(self.uniform(-0.08, 0.08))
         flip = torch.where(self.uniform(0, 1) < 0.5, -1.0, 1.0)
         cosine, sine, zero = size * turn.cos(), size * turn.sin(), torch.zeros(self.batch)
         rows = ((cosine * flip, -sine, self.uniform(-0.05, 0.05)), (sine * flip, cosine, self.uniform(-0.05, 0.05)),
