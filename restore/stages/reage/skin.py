@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from restore.stages.reage.bands import blurred, luma_of
+from restore.stages.reage.bands import blurred, luma_of, reduced, restored
 from restore.stages.reage.prototypes import TONE
 from restore.stages.reage.zones import Oval, oval
 
@@ -79,7 +79,11 @@ def valleys(tone: Tensor, sigma: float) -> Tensor:
     The larger principal curvature of the blurred tone, where the other is small: A. F. Frangi and others, "Multiscale
     Vessel Enhancement Filtering", MICCAI 1998.
     """
-    soft = F.pad(blurred(tone, sigma)[:, None], (1, 1, 1, 1), mode="replicate")[:, 0]
+    times = 1
+    while sigma / times > 2:
+        times *= 2
+    sigma /= times
+    soft = F.pad(blurred(reduced(tone, times), sigma)[:, None], (1, 1, 1, 1), mode="replicate")[:, 0]
     middle = soft[:, 1:-1, 1:-1]
     xx = soft[:, 1:-1, 2:] + soft[:, 1:-1, :-2] - 2 * middle
     yy = soft[:, 2:, 1:-1] + soft[:, :-2, 1:-1] - 2 * middle
@@ -88,4 +92,4 @@ def valleys(tone: Tensor, sigma: float) -> Tensor:
     along, across = 0.5 * (xx + yy) - spread, 0.5 * (xx + yy) + spread
     depth = (across - 0.6 * along.abs()).clamp(min=0) * sigma**2
     share = ((depth - 0.004) / 0.022).clamp(0, 1)
-    return blurred(share * share * (3 - 2 * share), 0.5 * sigma)
+    return restored(blurred(share * share * (3 - 2 * share), 0.5 * sigma), times, tone.shape[1:])
