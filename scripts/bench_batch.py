@@ -12,8 +12,8 @@ the disk are in it. Memory is that of parent and child. Stopped, the same comman
 `workers`: `restore upscale` of one film with one worker held on one core, and with two workers on two. Analysis,
 joining and starting are in both.
 
-`report`: a film of ten minutes through `deflicker`, `dedust` and a plain resize to 640x480, its report written again
-from what the job folder holds: seconds and bytes.
+`report`: a film of ten minutes through `deflicker` and a plain resize to 640x480, its report written again from what
+the job folder holds: seconds and bytes.
 """
 
 from __future__ import annotations
@@ -132,7 +132,7 @@ def timed(words: Sequence[str], cores: set[int]) -> float:
 
 
 def workers(folder: Path, frames: int) -> None:
-    film = make_film(folder / "film.mkv", (160, 120), frames, 24, 120)
+    film = make_film(folder / "film.mkv", (320, 240), frames, 24, 80)
     words = ["upscale", str(film), "", "--scale", "2", "--device", "cpu", "--quiet", "--no-report", "--threads", "1"]
     seconds = {}
     for count in (1, 2):
@@ -150,11 +150,7 @@ def report(folder: Path, minutes: float, size: tuple[int, int]) -> None:
     film, out = folder / "film.mkv", folder / "out.mkv"
     if not film.exists():
         make_film(film, size, round(minutes * 60 * 24), 24, 130, "libx264")
-    stages = [
-        {"name": "deflicker"},
-        {"name": "dedust", "scratches": False},
-        {"name": "upscale", "scale": 2.5, "strength": 0},
-    ]
+    stages = [{"name": "deflicker"}, {"name": "upscale", "scale": 2.5, "strength": 0}]
     recipe = Recipe.from_dict({"output": {"preset": "ultrafast"}, "stage": stages})
     began = time.monotonic()
     result = api.run(film, out, recipe, device="cpu")
@@ -173,7 +169,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, help="kept, so that a run stopped goes on; a temporary one if not given")
     parser.add_argument("--reels", type=int, default=5000)
     parser.add_argument("--minutes", type=float, default=9, help="most a scheduling run may take; the film's length")
-    parser.add_argument("--frames", type=int, default=2400)
+    parser.add_argument("--frames", type=int, default=640)
     parser.add_argument("--size", type=int, nargs=2, default=(256, 192))
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:

@@ -46,6 +46,13 @@ class EngineChoice:
 
         return replace(self, address=reach(self.address))
 
+    def warm(self) -> None:
+        """Begin what takes a while before the engine can work, if anything does."""
+        if self.name == "local":
+            from restore.engines.processes import WORKERS_NEED, warm
+
+            warm(WORKERS_NEED)
+
     def build(self) -> Engine:
         """The engine."""
         if self.name == "ray":

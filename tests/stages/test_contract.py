@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -165,33 +165,17 @@ def test_alpha_goes_along(tiny_network: Path) -> None:
 
 
 class TestDedust(StageContract):
-    @pytest.fixture
-    def stage(self) -> Stage[Any]:
-        return build_stage("dedust")
-
-    @pytest.fixture
-    def off(self) -> Stage[Any]:
-        return build_stage("dedust", {"strength": 0})
+    name = "dedust"
 
 
 class TestRefade(StageContract):
-    @pytest.fixture
-    def stage(self) -> Stage[Any]:
-        return build_stage("refade", {"sensitivity": 1})
-
-    @pytest.fixture
-    def off(self) -> Stage[Any]:
-        return build_stage("refade", {"sensitivity": 1, "strength": 0})
+    name = "refade"
+    given: ClassVar[dict[str, Any]] = {"sensitivity": 1}
 
 
 class TestRetouch(StageContract):
-    @pytest.fixture
-    def stage(self) -> Stage[Any]:
-        return build_stage("retouch", {"sensitivity": 1})
-
-    @pytest.fixture
-    def off(self) -> Stage[Any]:
-        return build_stage("retouch", {"sensitivity": 1, "strength": 0})
+    name = "retouch"
+    given: ClassVar[dict[str, Any]] = {"sensitivity": 1}
 
 
 class TestReage(StageContract):
