@@ -19,7 +19,7 @@ from restore.zoo import load_reaging_network
 from restore.zoo.reaging import ReagingNetwork
 
 DEFAULT = "reage-fran"
-SIDE = 256
+SIDE = 128
 """Pixels of a crop for our network."""
 PUBLISHED_SIDE = 1024
 PUBLISHED_FRAMING = Framing(eyes=0.46, distance=1 / 4.6)
