@@ -42,9 +42,9 @@ def face() -> Tensor:
 
 def test_face_units(scripts: Any) -> None:
     x, y, unit = scripts.measures.face_units(POINTS, 320, 304)
-    assert unit == pytest.approx(64, rel=0.01)
-    assert (x[130, 152], y[130, 152]) == pytest.approx((0, 0), abs=0.02)
-    assert (x[130, 184], y[194, 152]) == pytest.approx((0.5, 1.0), abs=0.02)
+    assert unit == pytest.approx(64, rel=0.03)
+    assert (x[130, 152], y[130, 152]) == pytest.approx((0, 0), abs=0.03)
+    assert (x[130, 184], y[194, 152]) == pytest.approx((0.5, 1.0), abs=0.05)
 
 
 def test_texture_is_what_is_finest(face: Tensor, scripts: Any) -> None:

@@ -209,6 +209,7 @@ class SiftEngine:
         level = self._table.change("level", source, target)[:, :, None, None]
         level = level * torch.tensor([_OF_LEVEL, 1.0, 1.0], device=level.device)[:, None, None]
         much = _wished(faces.wishes, "skin", source)[:, None, None, None]
+        maps = maps * ((1.9 - place.y) / 0.3).clamp(0, 1)[:, None]  # below, portraits show collars
         change = (_OF_MAPS * maps + level) * much * place.skin[:, None]
         return torch.cat((change[:, :1], change[:, 1:] * skin.colourful[:, None]), 1).clamp(-0.3, 0.3)
 
