@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
-from typing import Any
+from typing import Any, Self
 
 import torch
 
@@ -20,6 +20,8 @@ from restore.files import write_text
 from restore.frames import Shot, VideoFormat
 from restore.media.clip import ClipWriter
 from restore.media.options import InputOptions
+from restore.media.pictures import is_picture
+from restore.media.sequence import is_sequence
 from restore.pipeline.index import FrameIndex
 from restore.pipeline.job import default_folder, disk_errors
 from restore.pipeline.plan import read_json, write_json
@@ -29,7 +31,7 @@ from restore.pipeline.sweep import Found, Sweeper
 from restore.presets import as_toml
 from restore.recipe import Recipe
 from restore.report.film import Rgb
-from restore.report.versions_sheet import Column, VersionRow, cropped, write_sheet
+from restore.report.versions_sheet import SIDE, Column, VersionRow, cropped, write_sheet
 from restore.stages import build_stage, parse_options
 from restore.stages.reage.moments import Seen, best, seen
 
@@ -105,37 +107,47 @@ def sweep(
     """
     stages = [build_stage(STAGE, dict(one)) for one in options]
     folder = Path(work_dir) if work_dir is not None else default_folder(Path(os.fspath(source)))
-    setup = prepare_run(
-        source, folder.with_name(folder.name + ".versions.mkv"), Recipe(((STAGE, stages[0].options),), input),
-        work_dir=folder, device=device,
-    )  # fmt: skip
+    nothing = folder.with_name(folder.name + _unwritten(os.fspath(source)))
+    recipe = Recipe(((STAGE, stages[0].options),), input)
+    setup = prepare_run(source, nothing, recipe, work_dir=folder, device=device)
     assert isinstance(setup, Setup)
     known = load(folder) if (folder / "versions.json").exists() else []
     versions = _numbered(known, options)
     cancelled = cancel.is_set if isinstance(cancel, Event) else cancel or (lambda: False)
-    gathered = _Gathered(setup.info.format, frames, seconds)
+    place = folder / "versions"
     sweeper = Sweeper(setup, InlineEngine(), on_progress, cancelled)
-    index = sweeper.sweep([(stage,) for stage in stages], gathered.choose, gathered.show)
+    with disk_errors(folder), _Gathered(setup.info.format, frames, seconds, place, versions) as gathered:
+        index = sweeper.sweep([(stage,) for stage in stages], gathered.choose, gathered.show)
     with disk_errors(folder):
         _save(folder, os.fspath(source), [*known, *(v for v in versions if v not in known)])
         return _shown(folder, os.fspath(source), versions, gathered, index)
 
 
-class _Gathered:
-    """Chooses moments, and keeps what is shown of them."""
+def _unwritten(source: str) -> str:
+    """The end of the name of an output that would do for this source; none is written."""
+    return ".versions.png" if is_picture(source) and not is_sequence(source) else ".versions.mkv"
 
-    def __init__(self, format: VideoFormat, frames: int, seconds: float) -> None:
+
+class _Gathered:
+    """Chooses moments, and keeps what is shown of them: stills here, clips on the disk. A context manager."""
+
+    def __init__(
+        self, format: VideoFormat, frames: int, seconds: float, place: Path, versions: Sequence[Version]
+    ) -> None:  # fmt: skip
         self._format, self._frames, self._seconds = format, frames, seconds
+        self._place, self._versions = place, versions
+        self._clip: ClipWriter | None = None
         self.middles: list[Seen] = []
         self.moments: list[range] = []
         self.stills: dict[tuple[int | None, int], Rgb] = {}
         """By version and column."""
-        self.clips: dict[int | None, list[Rgb]] = {}
+        self.clips: dict[int | None, Path] = {}
 
     def choose(self, index: FrameIndex, shots: Sequence[Shot], found: Found) -> list[range]:
         told = {number: values[0] for number, values in found.items()}
         self.middles = best(seen(shots, told, float(self._format.sample_aspect)), self._frames)
-        length = max(1, round(self._seconds * index.frame_rate))
+        self._rate = index.frame_rate
+        length = max(1, round(self._seconds * self._rate))
         for middle in self.middles:
             shot = next(shot for shot in shots if shot.start <= middle.frame < shot.end)
             start = max(shot.start, min(middle.frame - length // 2, shot.end - length))
@@ -150,24 +162,38 @@ class _Gathered:
             if frame == middle.frame:
                 self.stills[version, column] = crop
             if self._seconds:
-                self.clips.setdefault(version, []).append(crop)
+                self._clip_of(version).write(crop)
             return
+
+    def _clip_of(self, version: int | None) -> ClipWriter:
+        """The clip of the version that is being shown; that of the one before is complete."""
+        if version not in self.clips or self._clip is None:
+            self._close(None)
+            self._place.mkdir(parents=True, exist_ok=True)
+            name = "source.mp4" if version is None else f"{self._versions[version].number:03d}.mp4"
+            self.clips[version] = self._place / name
+            self._clip = ClipWriter(self.clips[version], SIDE, SIDE, self._rate)
+        return self._clip
+
+    def _close(self, kind: type[BaseException] | None) -> None:
+        if self._clip is not None:
+            self._clip.__exit__(kind)
+            self._clip = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._close(kind)
 
 
 def _shown(
     folder: Path, source: str, versions: Sequence[Version], gathered: _Gathered, index: FrameIndex
 ) -> Swept:  # fmt: skip
-    """Write the sheet, the page and the clips."""
-    place = folder / "versions"
+    """Write the sheet and the page."""
+    place, clips = folder / "versions", gathered.clips
     place.mkdir(exist_ok=True)
     name = f"{versions[0].number:03d}-{versions[-1].number:03d}"
-    clips: dict[int | None, Path] = {}
-    for version, pictures in gathered.clips.items():
-        path = place / ("source.mp4" if version is None else f"{versions[version].number:03d}.mp4")
-        with ClipWriter(path, pictures[0].shape[1], pictures[0].shape[0], index.frame_rate) as clip:
-            for picture in pictures:
-                clip.write(picture)
-        clips[version] = path
     columns = [Column(index.span(m.frame, m.frame + 1)[0], m.quality) for m in gathered.middles]
 
     def row(version: int | None, number: int | None, label: str) -> VersionRow:

@@ -44,11 +44,14 @@ ALLOWED = {
                  "api"},
     "passes": {"errors", "files", "faces", "pipeline"},
     "people": {"errors", "files", "frames", "media", "pipeline", "faces", "report"},
+    "numbered": {"errors", "pipeline"},
+    "worn_voice": {"errors", "files", "numbered", "media", "pipeline", "recipe", "presets", "analysis", "report",
+                   "api"},
     "pages": {"errors", "examine", "pipeline", "recipe", "stages", "voice", "report"},
     # Many jobs.
     "archive": {"errors", "files", "times", "media", "pipeline", "engines", "recipe", "api", "pages"},
-    "cli": {"errors", "files", "times", "api", "examine", "pages", "people", "passes", "versions", "recipe", "presets",
-            "stages", "voice", "pipeline", "media", "zoo", "report", "engines", "archive"},
+    "cli": {"errors", "files", "times", "api", "examine", "pages", "people", "passes", "versions", "worn_voice",
+            "recipe", "presets", "stages", "voice", "pipeline", "media", "zoo", "report", "engines", "archive"},
 }  # fmt: skip
 CONTRACT = {
     "restore.pipeline.contract",

@@ -86,6 +86,9 @@ class Analyzer(ABC):
     sees: ClassVar[Literal["source", "input"]] = "input"
     """``source``: frames as decoded. ``input``: frames as they reach the stage, after those before it."""
 
+    domain: ClassVar[Domain | None] = None
+    """What it works on, if that is not what its stage does."""
+
     def film(self, index: FrameIndex) -> None:  # noqa: B027 - optional
         """Told of the film's frames and their times, once, before anything else."""
 

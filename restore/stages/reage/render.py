@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from restore.faces.identify import Said, choose_embedder
+from restore.faces.identify import Said, embedder_name
 from restore.faces.wanted import Wanted
 from restore.frames import ColorInfo, FrameBatch, PixelFormat, VideoFormat
 from restore.pipeline.contract import Analyzer, Device, Finding, Stage, Values, Window
@@ -91,8 +91,7 @@ class Reage(Stage[ReageOptions]):
 
     def analysed(self) -> dict[str, Any]:
         """Where faces are depends on what looks for them alone."""
-        embedder = choose_embedder()
-        known = {"detector": self.options.detector, "apart": embedder.name if embedder else None}
+        known = {"detector": self.options.detector, "apart": embedder_name()}
         return known if self.options.at is None else {**known, "at": self.options.at}
 
     def analyzer(self) -> Analyzer:

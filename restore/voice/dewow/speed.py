@@ -124,6 +124,6 @@ def _solved(
     np.add.at(sums, (owners, lower), weight * (1 - share))
     np.add.at(sums, (owners, lower + 1), weight * share)
     total = np.maximum(np.bincount(owners, weight, number), 1e-9)
-    normal -= (sums / total[:, None]).T @ sums
-    right -= sums.T @ (np.bincount(owners, weight * values, number) / total)
+    normal = normal - (sums / total[:, None]).T @ sums
+    right = right - sums.T @ (np.bincount(owners, weight * values, number) / total)
     return np.asarray(np.linalg.solve(normal, right))
