@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from scipy.signal import lfilter
 from scipy.special import exp1
+from sounds import write_wav
 from voice_contract import analysed, rendered, talk
 
 from restore.analysis.voice_quality import voice_quality
@@ -18,6 +21,7 @@ from restore.errors import ConsentError, OptionError
 from restore.frames import AudioFormat
 from restore.voice import SOUND
 from restore.voice.dehiss.gain import log_mmse_power
+from restore.voice.repair_voice.analysis import BANDS, VoiceMeter
 
 RATE = 16000
 MONO, STEREO = AudioFormat(RATE, "mono", 1), AudioFormat(RATE, "stereo", 2)
@@ -142,6 +146,39 @@ def test_a_worn_voice_is_steadied() -> None:
 def test_altering_a_voice_needs_consent() -> None:
     with pytest.raises(ConsentError, match="consent"):
         SOUND.build("repair-voice").check(MONO)
+
+
+def test_a_reference_leads_the_tone(tmp_path: Path) -> None:
+    """A dulled voice is led back to its earlier tone, whatever the repair itself wears off."""
+    clean = talk(MONO, 8 * RATE)
+    hertz = torch.fft.rfftfreq(clean.shape[1], 1 / RATE)
+    dull = torch.fft.irfft(torch.fft.rfft(clean) * (hertz.clamp(min=500) / 500) ** -0.5, clean.shape[1])
+    write_wav(tmp_path / "early.wav", clean.numpy(), RATE)
+    reference = {"reference": str(tmp_path / "early.wav"), "own_work": "made of sines by this test"}
+    toned = rendered(SOUND.build("repair-voice", reference), dull, MONO)
+
+    def bands(sound: torch.Tensor) -> torch.Tensor:
+        meter = VoiceMeter(RATE)
+        meter.add(sound[0], last=True)
+        return torch.tensor(meter.spectrum())[BANDS.index(500) : BANDS.index(5040)]
+
+    before, after = (float((bands(sound) - bands(clean)).abs().mean()) for sound in (dull, toned))
+    assert before > 2.5
+    assert after < 0.5 * before
+
+
+def test_a_reference_counts_by_its_content(tmp_path: Path) -> None:
+    first = write_wav(tmp_path / "first.wav", talk(MONO, 2 * RATE).numpy(), RATE)
+    same = tmp_path / "same.wav"
+    same.write_bytes(first.read_bytes())
+
+    def facts(path: Path) -> dict[str, Any]:
+        return SOUND.build("repair-voice", {"reference": str(path), "own_work": "made of sines"}).effective()
+
+    known = facts(first)
+    assert facts(same) == known
+    write_wav(first, talk(MONO, 2 * RATE, seed=2).numpy(), RATE)
+    assert facts(first) != known
 
 
 def test_a_reference_without_voice_is_refused(tmp_path) -> None:  # type: ignore[no-untyped-def]
