@@ -28,7 +28,7 @@ from restore.pipeline.contract import Stage
 from restore.recipe import Recipe
 from restore.stages import build_stage
 from restore.stages.colorize import chroma
-from restore.stages.colorize.affinity import spread_out
+from restore.stages.colorize.affinity import evened, spread_out
 from restore.stages.colorize.enlarge import enlarged
 from restore.stages.colorize.proposer import ColorHints, Proposal
 
@@ -323,6 +323,18 @@ class TestMarks:
             a, b = made[frame, 1:, 45:55, left - 5 : left + 5].mean(dim=(1, 2)).tolist()
             assert b > 8, f"olive at {frame}"
             assert -14 < a < 2
+
+    def test_colours_are_evened_out_within_areas_and_kept_apart_at_edges(self) -> None:
+        rng = np.random.default_rng(1)
+        lightness = np.where(np.arange(44) < 20, 40.0, 75.0)[None].repeat(32, 0).astype(np.float32)
+        plain = np.where(lightness < 50, 12.0, -8.0).astype(np.float32)
+        clouds = cv2.GaussianBlur(rng.normal(0, 20, (32, 44)).astype(np.float32), (0, 0), 1.5)
+        said = np.dstack((plain + clouds, 0.5 * clouds)).astype(np.float32)
+        made = evened(said, np.full((32, 44), 0.5, np.float32), lightness)
+        assert np.abs(made[..., 0] - plain).mean() < 0.4 * np.abs(clouds).mean()
+        assert made[:, :19, 0].mean() == pytest.approx(said[:, :19, 0].mean(), abs=1.0)
+        assert (made[:, 18, 0] - made[:, 21, 0]).mean() > 15, "the edge stands"
+        assert np.allclose(evened(said, np.full((32, 44), 50, np.float32), lightness), said, atol=0.2)
 
     def test_affinity_stops_at_edges(self) -> None:
         luma = np.full((48, 64), 60, np.uint8)

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -67,6 +68,8 @@ class ColorAnalyzer(Analyzer):
         self._edits: Values = {}
         self._seen: _Seen | None = None
         self._colours: Records | None = None
+        self._soft = False
+        """Whether all colours of the shot are proposed."""
 
     def film(self, index: FrameIndex) -> None:
         """Times of frames."""
@@ -154,6 +157,7 @@ class ColorAnalyzer(Analyzer):
                     paint = paint * trust[..., None]
                 colours[number] = np.dstack((paint, trust))
                 reached += float(trust.mean()) / count
+        self._soft = not person.makers and not regions
         facts: dict[str, Any] = {"known": person.facts, "reached": round(reached, 3)}
         if self._proposals is not None and reached < _REACHED:
             facts["proposed"] = self._propose(person)
@@ -234,13 +238,19 @@ class ColorAnalyzer(Analyzer):
             colours[number] = own
 
     def arrays(self) -> Iterator[tuple[str, npt.NDArray[Any]]]:
-        """Chroma of each frame, named by its pts: (2, h, w) int8, Cb and Cr in steps of 1/254."""
+        """Chroma of each frame, named by its pts: (2, h, w) int8, Cb and Cr in steps of 1/254.
+
+        At half the size where it is all proposed: those colours are soft, and the plan takes a third of the room.
+        """
         seen, colours = self._seen, self._colours
         if seen is None or colours is None:
             return
         for number, pts in enumerate(seen.pts):
-            paint: Paint = colours[number].astype(np.float32)
-            yield str(pts), chroma.stored(torch.from_numpy(paint[..., :2]).permute(2, 0, 1)).numpy()
+            paint: Paint = colours[number][..., :2].astype(np.float32)
+            if self._soft:
+                half = (max(1, seen.size[1] // 2), max(1, seen.size[0] // 2))
+                paint = np.asarray(cv2.resize(paint, half, interpolation=cv2.INTER_AREA), np.float32)
+            yield str(pts), chroma.stored(torch.from_numpy(paint).permute(2, 0, 1)).numpy()
         seen.luma.close()
         colours.close()
         if self._proposals is not None:

@@ -20,12 +20,26 @@ Paint = npt.NDArray[np.float32]
 """(h, w, C): what is followed, colours or masks."""
 
 _PATCH = 7
-_ALIKE = 8.0
+_ALIKE = 10.0
 """Mean difference of luma (of 255) over a patch at which two places are taken for the same by a third only."""
+_PULL = 0.6
+"""Share of the way to the coloured frame's own colours that is gone at once: where something is found again, its
+colours do not jump."""
 _STRAY = 0.75
 """Pixels by which the way to the frame before and back may miss its start without doubt."""
 _CORRECTION = 4.0
 """Largest correction of a way at once, in pixels."""
+
+_LAYERS = 3
+"""Movements tried for what cannot be followed."""
+_GRID = 10
+"""Pixels between the places that movements are fitted to."""
+_SURE = 6.0
+"""Difference of luma (of 255) below which a place has a say in them."""
+_FEWEST = 12
+"""Places below which there is nothing to fit."""
+_ASTRAY = 0.02
+"""Share of a picture that must have been lost for layers to be looked for."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +75,32 @@ def _lost(here: Small, there: Small, forth: Field) -> Plane:
     return np.asarray(cv2.resize(found, here.shape[::-1], interpolation=cv2.INTER_LINEAR), np.float32)
 
 
+def layers_of(way: Field, difference: Plane) -> list[Field]:
+    """Movements (shift, turn and size) that most places of a picture share: of what stands still before the camera, and
+    of the largest things that move by themselves. Each for the whole picture, so also for where the way has been lost.
+
+    Args:
+        way: (h, w, 2), where in another picture lies what is here.
+        difference: (h, w), how unlike the two are; places that differ much have no say.
+    """
+    height, width = difference.shape
+    places = np.mgrid[_GRID // 2 : height : _GRID, _GRID // 2 : width : _GRID][::-1].reshape(2, -1).T
+    sure = difference[places[:, 1], places[:, 0]] < _SURE
+    here = places[sure].astype(np.float32)
+    there = here + way[places[sure, 1], places[sure, 0]]
+    x, y = np.arange(width, dtype=np.float32)[None, :], np.arange(height, dtype=np.float32)[:, None]
+    found = []
+    while len(found) < _LAYERS and len(here) >= _FEWEST:
+        layer, within = cv2.estimateAffinePartial2D(here, there, ransacReprojThreshold=2.0, maxIters=200)
+        if layer is None:
+            break
+        (a, b, right), (c, d, down) = layer.astype(np.float32)
+        found.append(np.dstack((a * x + b * y + right - x, c * x + d * y + down - y)))
+        others = within[:, 0] == 0
+        here, there = here[others], there[others]
+    return found
+
+
 class Follower:
     """Goes away from an anchor, one frame at a time."""
 
@@ -82,10 +122,15 @@ class Follower:
         alike = np.exp(-((difference / _ALIKE) ** 2))
         handed = moved(self.paint, flow).reshape(self.paint.shape)
         fetched = moved(anchor.paint, way).reshape(self.paint.shape)
-        self.paint = handed + alike[..., None] * (fetched - handed)
+        self.paint = handed + (_PULL * alike)[..., None] * (fetched - handed)
         handed_trust = moved(self.trust, flow) * _lost(luma, self._before, flow)
         self.trust = np.maximum(alike * moved(anchor.trust, way), (1 - alike) * handed_trust)
         self._way, self._before = way, luma
+
+    def _seen_along(self, way: Field) -> Small:
+        """The anchor's picture, moved."""
+        fetched = moved(self._anchor.luma.astype(np.float32), way)
+        return np.asarray(np.clip(fetched + 0.5, 0, 255), np.uint8)
 
     def _found(self, luma: Small, flow: Field) -> tuple[Field, Plane]:
         """Where in the anchor lies what is here, and how unlike the two are: the best of several guesses, place by
@@ -93,14 +138,18 @@ class Follower:
         here = _smooth(luma)
         way = flow + moved(self._way, flow)
         difference = _difference(here, moved(self._smooth, way))
-        seen = np.clip(moved(self._anchor.luma.astype(np.float32), way) + 0.5, 0, 255).astype(np.uint8)
-        rest = flow_between(luma, seen)
+        rest = flow_between(luma, self._seen_along(way))
         length = np.hypot(rest[..., 0], rest[..., 1])[..., None]
         rest *= np.minimum(1, _CORRECTION / np.maximum(length, 1e-6))
         corrected = rest + moved(way, rest)
-        # What was covered for a while may stand where the camera's movement alone has brought it.
-        whole = np.broadcast_to(np.median(way[::8, ::8], axis=(0, 1)).astype(np.float32), way.shape)
-        for guess, handicap in ((corrected, 1.05), (whole, 1.15)):
+        # What was covered for a while, or lost, stands where the movement of its layer has brought it.
+        astray = float((difference > _SURE).mean()) > _ASTRAY
+        layers = layers_of(way, difference) if astray else []
+        guesses = [(corrected, 1.05), *((layer, 1.15) for layer in layers)]
+        if layers:
+            rest = flow_between(luma, self._seen_along(layers[0]))
+            guesses.append((rest + moved(layers[0], rest), 1.15))
+        for guess, handicap in guesses:
             unlike = _difference(here, moved(self._smooth, guess)) * handicap + 0.3
             better = unlike < difference
             way[better], difference[better] = guess[better], unlike[better]

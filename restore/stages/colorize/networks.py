@@ -6,11 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
+import torch.nn.functional as F
 
 from restore.colorimetry import lab_to_rgb
 from restore.nets import zhang
 from restore.nets.colorize import MULTIPLE
 from restore.pipeline.contract import Device
+from restore.stages.colorize.affinity import evened
 from restore.stages.colorize.proposer import ColorHints, Proposal, Proposer
 from restore.zoo import load_color_network
 from restore.zoo.coloring import ColorNetwork
@@ -21,7 +23,7 @@ _REEL_SHORT, _REEL_LONG = 128, 256
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 # Chosen on photographs held back from training: three fifths of their saturation, so that other pictures get half.
 _TEMPERATURE = 0.6
-_GAIN = 1.6
+_GAIN = 1.65
 _UNSURE = 22.0
 """Spread of possible colours, in the compressed plane, at which none is said."""
 
@@ -50,7 +52,7 @@ class _Network:
 
 class _Reel(_Network):
     """Ours: the picture and its mirror image, averaged; the mean of the colours it thinks possible, quieter the less
-    sure it is."""
+    sure it is, and evened out where luma is even."""
 
     def input_size(self, height: int, width: int) -> tuple[int, int]:
         """Short side 128, as in training, the long one at most 256."""
@@ -62,7 +64,14 @@ class _Reel(_Network):
         logits = (self._run(lightness) + self._run(lightness.flip(3)).flip(3)) / 2
         ab, spread = self._module.decode(logits, _TEMPERATURE)  # type: ignore[operator]
         confidence = (1 - spread / _UNSURE).clamp(0.1, 1)
-        return Proposal(_GAIN * confidence * ab, confidence)
+        return Proposal(self._evened(_GAIN * confidence * ab, confidence, lightness), confidence)
+
+    @staticmethod
+    def _evened(ab: torch.Tensor, confidence: torch.Tensor, lightness: torch.Tensor) -> torch.Tensor:
+        small = F.interpolate(lightness, ab.shape[2:], mode="area").cpu().numpy()
+        planes = zip(ab.permute(0, 2, 3, 1).cpu().numpy(), confidence.cpu().numpy(), small, strict=True)
+        done = [torch.from_numpy(evened(each, sure[0], light[0])) for each, sure, light in planes]
+        return torch.stack(done).permute(0, 3, 1, 2).contiguous().to(ab.device)
 
 
 class _Zhang(_Network):

@@ -31,6 +31,7 @@ class Colorize(Stage[ColorizeOptions]):
     """Each frame by itself; window 0."""
 
     name = "colorize"
+    version = 2
     domain = "chroma"
     needs_progressive = True
     editable: ClassVar[frozenset[str]] = frozenset({"strength", "saturation", "recolor", "reference", "chroma"})
