@@ -144,7 +144,7 @@ def fill(
     random = np.random.default_rng(abs(seed))
     joined = cv2.dilate(mask.astype(np.uint8), np.ones((5, 5), np.uint8))
     _, labels = cv2.connectedComponents(joined, connectivity=8)
-    for label, (rows, columns) in enumerate(_boxes(labels), 1):
+    for label, (rows, columns) in enumerate(_boxes(np.asarray(labels, np.int32)), 1):
         box, _ = _grown((rows, columns), _MARGIN, mask.shape)
         hole = labels[box] == label  # a rim of two pixels more than the mask
         known = labels[box] == 0

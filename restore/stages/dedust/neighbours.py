@@ -102,7 +102,8 @@ class Lumas:
         key = (here, *self.beside(here))
         if key not in self._views:
             frame = self._frames[here]
-            others, shown = [], np.zeros(frame.shape, bool)
+            others: list[Plane] = []
+            shown = np.zeros(frame.shape, bool)
             for there in key[1:]:
                 where = cv2.add(enlarged(self.motion(here, there), *frame.shape), grid(*frame.shape))
                 found = cv2.remap(self._frames[there], where, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
@@ -162,4 +163,5 @@ def settled(field: Field, here: Small, there: Small) -> Field:
 def _inside(where: Field) -> Mask:
     """(H, W): which places, right and down, lie inside the picture; a pixel more or less."""
     height, width = where.shape[:2]
-    return cv2.inRange(where, (-1.0, -1.0, 0.0, 0.0), (float(width), float(height), 0.0, 0.0)) > 0
+    found = cv2.inRange(where, (-1.0, -1.0, 0.0, 0.0), (float(width), float(height), 0.0, 0.0))
+    return np.asarray(found > 0, bool)
