@@ -42,7 +42,7 @@ def under(mask: Mask, field: Field) -> Mask:
     """Which flow (reduced pictures) a mask (full size) hides, and some around it."""
     height, width = field.shape[:2]
     hidden = cv2.resize(mask.astype(np.float32), (width, height), interpolation=cv2.INTER_AREA) > 0
-    return cv2.dilate(hidden.view(np.uint8), np.ones((5, 5), np.uint8)).astype(bool)
+    return np.asarray(cv2.dilate(hidden.view(np.uint8), np.ones((5, 5), np.uint8)) > 0, bool)
 
 
 def motion_under(field: Field, hidden: Mask, box: Box | None = None) -> Field:
