@@ -20,7 +20,7 @@ import torch
 from restore.errors import CancelledError, PlanError, SourceError
 from restore.faces.detect import Detector, choose_detector, watched_picture, watched_size
 from restore.faces.gallery import Gallery
-from restore.faces.identify import Embedder, Person, Said, cast, choose_embedder, group
+from restore.faces.identify import Embedder, Person, Said, cast, choose_embedder, embedder_name, group
 from restore.faces.quality import SMALL
 from restore.faces.track import EVERY, ShotTracker, Track
 from restore.files import write_text
@@ -101,12 +101,12 @@ def find_people(
         edits = Edits.load(job.plan.edits_path)
         index = _listed(name, input, job.plan, on_progress, check)
         shots = job.plan.shots(job.plan.cuts(), index, edits)
-        embedder = choose_embedder()
-        by_whom = embedder.name if embedder else "hand"
+        by_whom = embedder_name() or "hand"
         spans = [[shot.start, shot.end] for shot in shots]
         by = _digest(VERSION, known, looking.name, detector, by_whom, EVERY, spans)
         tracks = _Tracks(job.plan)
         if not tracks.fit(by):
+            embedder = choose_embedder()
             found, vectors = _follow(name, input, index, shots, looking, embedder, on_progress, check)
             _check(name, found, len(index))
             alike = embedder.alike if embedder else 2.0

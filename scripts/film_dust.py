@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from restore.analysis.flow import luma_of
 from restore.damage import Dust, Scratches
 from restore.frames import ColorInfo, FrameBatch, PixelFormat, Shot, VideoFormat
 from restore.pipeline.contract import Device
@@ -60,7 +61,8 @@ def dedust(film: torch.Tensor) -> tuple[torch.Tensor, Masks]:
     assert analyzer is not None
     analyzer.begin(Shot(0, 0, count), form)
     for number in range(count):
-        analyzer.add(FrameBatch(film[number : number + 1], (number,), slice(0, 1), (True,), 0, form))
+        luma = torch.from_numpy(luma_of(film[number : number + 1].numpy()))
+        analyzer.add(FrameBatch(luma[None], (number,), slice(0, 1), (True,), 0, form))
     plan = analyzer.finish()
     pictures, masks = [], []
     for number in range(count):

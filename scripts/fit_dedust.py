@@ -80,7 +80,9 @@ def patches(film: torch.Tensor, truth: npt.NDArray[np.bool_]) -> Iterator[tuple[
     lumas.see(list(range(len(film))), list(luma(film)))
     for n in range(2, FRAMES - 2, 2):
         spread = cv2.dilate(truth[n].astype(np.float32), np.ones((3, 3), np.uint8))
-        for level, (labels, table) in enumerate(candidate_levels(lumas.views(n), LOOSE, lumas.context(n))):
+        for level, (labels, table) in enumerate(
+            candidate_levels(lumas.views(n), lumas.spikes(n), LOOSE, lumas.context(n))
+        ):
             here = cv2.resize(spread, labels.shape[::-1], interpolation=cv2.INTER_AREA)
             areas = np.bincount(labels.ravel(), minlength=len(table))
             share = np.bincount(labels.ravel(), (here > 0.3).ravel(), len(table)) / np.maximum(areas, 1)

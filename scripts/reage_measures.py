@@ -73,6 +73,23 @@ def texture_kept(before: Tensor, after: Tensor, points: Array) -> float:
     return power[1] / max(power[0], 1e-12)
 
 
+def amount_at_texture(before: Tensor, delta: Tensor, points: Array, wanted: float) -> float:
+    """How much of a delta leaves that share of the finest band's energy: the amount nearest to nothing.
+
+    The band is linear, so its energy is a parabola over the amount; where that never comes so low, its lowest point.
+    """
+    where, unit = skin(before, points), float(np.hypot(*similarities(points[None])[0, 2:]))
+    was, added = (finest_band(picture, unit)[where].astype(np.float64) for picture in (before, delta))
+    level = float((was**2).sum())
+    slope, bend = 2 * float((was * added).sum()) / level, float((added**2).sum()) / level
+    if bend < 1e-9:
+        return 0.0
+    under = slope**2 - 4 * bend * (1 - wanted)
+    if under < 0:
+        return -slope / (2 * bend)
+    return min(((-slope + sign * under**0.5) / (2 * bend) for sign in (-1, 1)), key=abs)
+
+
 def identity(before: Tensor, after: Tensor, points: Array) -> float:
     """Structural similarity (Wang and others 2004) of luma of the aligned face, within `TRIANGLE`."""
     side = round(_UNIT / _FRAMING.distance)

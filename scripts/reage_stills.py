@@ -12,13 +12,13 @@ import cv2
 import numpy as np
 import torch
 from reage_ages import AgeEstimator
-from reage_measures import Array, identity, texture_kept
+from reage_measures import Array, amount_at_texture, identity, texture_kept
 from reage_peers import PEERS
 from reage_stage import Workbench
 from scipy.stats import spearmanr
 from torch import Tensor
 
-from restore.errors import RestoreError
+from restore.errors import OptionError, RestoreError
 from restore.faces.yunet import YuNetDetector
 
 HELD_BACK = 10
@@ -85,12 +85,20 @@ def load(
         found = detector.find(picture)
         still = torch.from_numpy(picture).permute(2, 0, 1).float() / 255
         try:
-            plan = bench.study([still])
+            plan = _studied(bench, still)
         except RestoreError as error:
             print(f"<!-- {name}: {error} -->")
             continue
         if found:
             yield Still(name, still, age or 50.0, found[0].box, found[0].points, plan)
+
+
+def _studied(bench: Workbench, still: Tensor) -> dict[str, Any]:
+    """The plan for the only, or the first, face."""
+    try:
+        return bench.study([still])
+    except OptionError:
+        return bench.study([still], "1")
 
 
 def edited(bench: Workbench, still: Still, source: float, target: float) -> Tensor:
@@ -122,29 +130,19 @@ def measure(still: Still, bench: Workbench, estimator: AgeEstimator, peers: dict
     found = Measured(still.name, still.age, seen, 0.0, {}, {}, {}, {name: {} for name in peers})
     estimates = [years(edited(bench, still, still.age, asked)) for asked in ASKED]
     found.follows = float(spearmanr(ASKED, estimates).statistic) if len(set(estimates)) > 1 else 0.0
+    deltas = {name: edited(peer, still, 60.0, 30.0) - still.picture for name, peer in peers.items()}
     for asked in (-30, 30):
         source = still.age if still.age + asked > 0 else 31.0
         picture = edited(bench, still, source, source + asked)
         found.change[asked] = years(picture) - seen
         found.texture[asked] = texture_kept(still.picture, picture, still.points)
         found.identity[asked] = identity(still.picture, picture, still.points)
-        for name, peer in peers.items():
-            delta = edited(peer, still, 60.0, 30.0) - still.picture
-            equal = at_texture(still, delta, found.texture[asked], asked < 0)
+        for name, delta in deltas.items():
+            low, high = (0.0, 1.0) if asked < 0 else (-2.0, 0.0)
+            amount = amount_at_texture(still.picture, delta, still.points, found.texture[asked])
+            equal = still.picture + float(np.clip(amount, low, high)) * delta
             found.peers[name][asked] = (years(equal) - seen, texture_kept(still.picture, equal, still.points))
     return found
-
-
-def at_texture(still: Still, delta: Tensor, wanted: float, younger: bool) -> Tensor:
-    """The portrait with as much of a delta as leaves (or, older, adds) that share of the finest band."""
-    low, high = (0.0, 1.0) if younger else (-2.0, 0.0)
-    for _ in range(8):
-        middle = (low + high) / 2
-        if texture_kept(still.picture, still.picture + middle * delta, still.points) > wanted:
-            low = middle
-        else:
-            high = middle
-    return still.picture + high * delta
 
 
 def rows(kind: str, model: str, test: Path, train: Path, limit: int | None, every: int) -> Iterator[str]:

@@ -41,6 +41,8 @@ from restore.stages.reage.engines import Engine, Faces, Wishes, choose_engine
 from restore.stages.reage.fran import SIDE
 
 ROOT = Path(__file__).resolve().parent.parent
+TAUGHT = 256
+"""Pixels of the crops that the teacher sees; the network sees them reduced to `SIDE`."""
 TARGETS = 6
 """Ages that the teacher makes of each portrait, spread over these:"""
 YOUNGEST, OLDEST = 12.0, 90.0
@@ -55,7 +57,7 @@ _SCALE = 16.0
 
 
 def detected(folder: Path, rows: list[dict[str, str]], detector_name: str) -> dict[str, list[Any]]:
-    """Aligned crops (3, SIDE, SIDE) of 8 bits, points in them, ages, names."""
+    """Aligned crops (3, TAUGHT, TAUGHT) of 8 bits, points in them, ages, names."""
     detector, engine = choose_detector(detector_name), choose_engine("sift")
     found: dict[str, list[Any]] = {"crops": [], "points": [], "ages": [], "files": []}
     for row in rows:
@@ -66,8 +68,8 @@ def detected(folder: Path, rows: list[dict[str, str]], detector_name: str) -> di
         faces = detector.find(picture)
         if not faces:
             continue
-        matrix = matrix_of(similarities(faces[0].points[None])[0], SIDE, engine.framing)
-        crop = cropped(torch.from_numpy(picture).permute(2, 0, 1).float() / 255, matrix, SIDE)
+        matrix = matrix_of(similarities(faces[0].points[None])[0], TAUGHT, engine.framing)
+        crop = cropped(torch.from_numpy(picture).permute(2, 0, 1).float() / 255, matrix, TAUGHT)
         back = inverse(matrix)
         found["crops"].append((crop.clamp(0, 1) * 255).round().byte().numpy())
         found["points"].append(faces[0].points @ back[:, :2].T + back[:, 2])
@@ -91,7 +93,7 @@ def teach(args: argparse.Namespace) -> None:
     targets = np.stack([random.uniform(a, b, len(ages)) for a, b in zip(stretches, stretches[1:], strict=False)], 1)
     engine: Engine = choose_engine("sift")
     engine.open(Device(torch.device("cpu"), "fp32"))
-    shape = (len(ages), TARGETS, 3, SIDE, SIDE)
+    shape = (len(ages), TARGETS, 3, TAUGHT, TAUGHT)
     part = args.folder / "deltas.part"
     deltas = np.lib.format.open_memmap(part, "w+", np.float16, shape)
     started = time.perf_counter()
@@ -146,8 +148,8 @@ class Sampler:
     def uniform(self, low: float, high: float, count: int | None = None) -> Tensor:
         return torch.rand(count or self.batch, generator=self.random) * (high - low) + low
 
-    def draw(self, side: int) -> Lesson:
-        """Whole faces at `side` pixels."""
+    def draw(self) -> Lesson:
+        """Whole faces."""
         chosen = self.training[torch.randint(len(self.training), (self.batch,), generator=self.random)]
         asked = torch.randint(self.targets.shape[1], (self.batch,), generator=self.random)
         clean = self.crops[chosen].float() / 255
@@ -157,7 +159,7 @@ class Sampler:
         motion = self.motions()
         second = torch.einsum("bij,bjk->bik", first, _square(motion))[:, :2]
         both = torch.cat((clean, delta), 1)
-        views = torch.cat([_placed(both, place, side) for place in (first[:, :2], second)])
+        views = torch.cat([_placed(both, place) for place in (first[:, :2], second)])
         pictures, truth = views[:, :3], views[:, 3:]
         source, target = self.sources[chosen, asked], self.targets[chosen, asked]
         pictures, truth = self.damaged(pictures, truth)
@@ -165,7 +167,7 @@ class Sampler:
 
     def placements(self) -> Tensor:
         """(B, 3, 3): mirrored, turned, nearer or farther, aside."""
-        turn, size = self.uniform(-0.10, 0.10), torch.exp(self.uniform(-0.12, 0.12))
+        turn, size = self.uniform(-0.06, 0.06), torch.exp(self.uniform(-0.08, 0.08))
         flip = torch.where(self.uniform(0, 1) < 0.5, -1.0, 1.0)
         cosine, sine, zero = size * turn.cos(), size * turn.sin(), torch.zeros(self.batch)
         rows = ((cosine * flip, -sine, self.uniform(-0.05, 0.05)), (sine * flip, cosine, self.uniform(-0.05, 0.05)),
@@ -211,13 +213,15 @@ def _square(motion: Tensor) -> Tensor:
     return torch.cat((motion, last), 1)
 
 
-def _placed(pictures: Tensor, matrix: Tensor, side: int) -> Tensor:
-    """Pictures fetched along (B, 2, 3) matrices in units of half their side, at another size."""
-    factor = pictures.shape[-1] // side
-    grid = F.affine_grid(matrix.contiguous(), [len(pictures), 1, side, side], align_corners=False)
-    if factor > 1:
-        pictures = F.avg_pool2d(pictures, factor)
-    return F.grid_sample(pictures, grid, padding_mode="border", align_corners=False)
+def _placed(pictures: Tensor, matrix: Tensor) -> Tensor:
+    """Pictures fetched along (B, 2, 3) matrices in units of half their side, at `SIDE`."""
+    grid = F.affine_grid(matrix.contiguous(), [len(pictures), 1, SIDE, SIDE], align_corners=False)
+    return F.grid_sample(_reduced(pictures), grid, padding_mode="border", align_corners=False)
+
+
+def _reduced(pictures: Tensor) -> Tensor:
+    """From `TAUGHT` to `SIDE`."""
+    return F.avg_pool2d(pictures, TAUGHT // SIDE)
 
 
 # Training
@@ -281,10 +285,6 @@ class Training:
     def done(self) -> float:
         return min(1.0, self.seconds / 60 / self.args.minutes)
 
-    def side(self) -> int:
-        """Faces are learned small, fast; wrinkles at full size."""
-        return SIDE // 2 if self.done < self.args.small else SIDE
-
     def train_step(self, lesson: Lesson) -> tuple[float, ...]:
         rate = min(1.0, (self.step + 1) / 30) * (0.03 + 0.97 * 0.5 * (1 + math.cos(math.pi * self.done)))
         for name, optimiser in self.optimisers.items():
@@ -316,10 +316,10 @@ class Training:
         totals = torch.zeros(2, 4)
         for n in kept.tolist():
             asked = torch.tensor((0, sampler.targets.shape[1] - 1))
-            crops = (sampler.crops[n].float() / 255)[None].expand(2, -1, -1, -1)
+            crops = _reduced((sampler.crops[n].float() / 255)[None]).expand(2, -1, -1, -1)
             with torch.autocast("cpu", dtype=torch.bfloat16):
                 said = net(crops, sampler.sources[n, asked], sampler.targets[n, asked]).float()
-            truth = torch.from_numpy(np.stack([sampler.deltas[n, k].astype(np.float32) for k in asked.tolist()]))
+            truth = _reduced(torch.from_numpy(np.stack([sampler.deltas[n, k] for k in asked.tolist()])).float())
             fine = [x - F.avg_pool2d(x, 5, 1, 2) for x in (said - truth, truth)]
             for place, values in enumerate((said - truth, truth, *fine)):
                 totals[:, place] += values.square().mean((1, 2, 3))
@@ -336,13 +336,13 @@ class Training:
         limit = min(60 * args.minutes, began + 60 * args.session)
         while self.seconds < limit:
             started = time.thread_time()
-            seen.append(self.train_step(sampler.draw(self.side())))
+            seen.append(self.train_step(sampler.draw()))
             self.seconds += time.thread_time() - started
             if self.seconds - last >= 60 * args.checkpoint_minutes or self.seconds >= limit:
                 self.save()
                 last = self.seconds
                 means = ", ".join(f"{value:.4f}" for value in np.mean(seen, axis=0))
-                print(f"step {self.step} {self.seconds / 60:.1f} min, side {self.side()}, losses {means}; "
+                print(f"step {self.step} {self.seconds / 60:.1f} min, losses {means}; "
                       f"{self.validate(sampler)}", flush=True)  # fmt: skip
                 seen = []
 
@@ -383,7 +383,6 @@ def main() -> None:
     parser.add_argument("--lr", type=float, default=0.01, help="of the hidden layers; a tenth for the others")
     parser.add_argument("--fine", type=float, default=1.0, help="weight of fine structure")
     parser.add_argument("--steady", type=float, default=0.3, help="weight of the temporal term")
-    parser.add_argument("--small", type=float, default=0.4, help="share of the time with faces at half size")
     parser.add_argument("--widths", type=int, nargs=5, default=(12, 32, 64, 128, 256))
     parser.add_argument("--checkpoint-minutes", type=float, default=2)
     parser.add_argument("--folder", type=Path, default=ROOT / "training" / "reage")

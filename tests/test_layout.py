@@ -40,15 +40,18 @@ ALLOWED = {
     "api": {"errors", "frames", "times", "media", "pipeline", "engines", "recipe", "presets", "stages", "voice", "zoo",
             "report", "provenance"},
     "examine": {"errors", "frames", "media", "pipeline", "engines", "recipe", "stages", "voice", "report"},
-    "versions": {"errors", "files", "frames", "media", "pipeline", "engines", "recipe", "presets", "stages", "report",
-                 "api"},
+    "versions": {"errors", "files", "numbered", "frames", "media", "pipeline", "engines", "recipe", "presets",
+                 "stages", "report", "api"},
     "passes": {"errors", "files", "faces", "pipeline"},
     "people": {"errors", "files", "frames", "media", "pipeline", "faces", "report"},
+    "numbered": {"errors", "pipeline"},
+    "worn_voice": {"errors", "files", "numbered", "media", "pipeline", "recipe", "presets", "analysis", "report",
+                   "api"},
     "pages": {"errors", "examine", "pipeline", "recipe", "stages", "voice", "report"},
     # Many jobs.
     "archive": {"errors", "files", "times", "media", "pipeline", "engines", "recipe", "api", "pages"},
-    "cli": {"errors", "files", "times", "api", "examine", "pages", "people", "passes", "versions", "recipe", "presets",
-            "stages", "voice", "pipeline", "media", "zoo", "report", "engines", "archive"},
+    "cli": {"errors", "files", "times", "api", "examine", "pages", "people", "passes", "versions", "worn_voice",
+            "recipe", "presets", "stages", "voice", "pipeline", "media", "zoo", "report", "engines", "archive"},
 }  # fmt: skip
 CONTRACT = {
     "restore.pipeline.contract",

@@ -139,8 +139,8 @@ def _evened(luma: torch.Tensor) -> tuple[npt.NDArray[np.uint8], float]:
         values = cv2.resize(values, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
     height, width = values.shape
     details = values - cv2.blur(values, (min(31, width), min(31, height)))
-    spread = float(np.abs(details).mean()) + 2e-3
-    return np.clip(details * (25 / spread) + 128, 0, 255).astype(np.uint8), scale
+    spread = cv2.norm(details, cv2.NORM_L1) / details.size + 2e-3
+    return np.clip(details * np.float32(25 / spread) + np.float32(128), 0, 255).astype(np.uint8), scale
 
 
 def _corners(picture: npt.NDArray[np.uint8]) -> tuple[Points, Array]:

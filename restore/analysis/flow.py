@@ -5,6 +5,8 @@ DIS: Kroeger, Timofte, Dai, Van Gool, "Fast Optical Flow using Dense Inverse Sea
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import cv2
 import numpy as np
 import numpy.typing as npt
@@ -42,6 +44,12 @@ def luma_of(rgb: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     return np.asarray(weighted, np.float32)
 
 
+def same_plane(one: Plane, other: Plane) -> bool:
+    """Whether two frames are the same, to the bit: what was found of one then holds for the other."""
+    places = [(plane.__array_interface__["data"][0], plane.shape, plane.strides) for plane in (one, other)]
+    return places[0] == places[1] or np.array_equal(one, other)
+
+
 SMALLEST = 24
 """Below this side DIS has no pyramid to search; such pictures are taken to stand still."""
 
@@ -64,15 +72,20 @@ def flow_between(here: Small, there: Small, fine: bool = False) -> Field:
 def enlarged(field: Field, height: int, width: int) -> Field:
     """Flow of a reduced picture, for the picture of full size."""
     scale = np.array((width / field.shape[1], height / field.shape[0]), np.float32)
-    return np.asarray(cv2.resize(field, (width, height), interpolation=cv2.INTER_LINEAR) * scale, np.float32)
+    return np.asarray(cv2.resize(field * scale, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
+
+
+@lru_cache(maxsize=4)
+def grid(height: int, width: int) -> Field:
+    """(height, width, 2): where each pixel is, right and down. Not to be written to."""
+    x, y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
+    return np.dstack((x, y))
 
 
 def moved(picture: Picture, field: Field, interpolation: int = cv2.INTER_LINEAR) -> Picture:
     """`picture`, (H, W) or (H, W, C), fetched along `field`: what of it is seen here. Edges are repeated."""
-    height, width = field.shape[:2]
-    x = field[..., 0] + np.arange(width, dtype=np.float32)[None, :]
-    y = field[..., 1] + np.arange(height, dtype=np.float32)[:, None]
-    return np.asarray(cv2.remap(picture, x, y, interpolation, borderMode=cv2.BORDER_REPLICATE), np.float32)
+    where = cv2.add(field, grid(*field.shape[:2]))
+    return np.asarray(cv2.remap(picture, where, None, interpolation, borderMode=cv2.BORDER_REPLICATE), np.float32)
 
 
 def inconsistency(there: Field, back: Field) -> Plane:

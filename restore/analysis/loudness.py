@@ -7,7 +7,6 @@ import math
 import numpy as np
 import numpy.typing as npt
 import torch
-from scipy import signal
 
 from restore.frames import AudioFormat
 
@@ -62,6 +61,8 @@ class LoudnessMeter:
 
     def add(self, samples: torch.Tensor) -> None:
         """Hear (channels, n) more samples."""
+        from scipy import signal  # takes a second to import, and pictures come without sound
+
         weighted, self._memory = signal.sosfilt(self._sections, samples.cpu().double().numpy(), zi=self._memory)
         power = np.concatenate([self._left, self._weights @ np.square(weighted)])
         whole = len(power) // self._step * self._step

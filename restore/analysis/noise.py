@@ -31,6 +31,9 @@ PLANES = ("luma", "blue", "red")
 NONE = 0.0025
 """Noise below this, half a step of 8 bits, is rounding and coding: such a plane has none."""
 
+_TABLE = 1024
+"""Brightnesses for which noise is looked up."""
+
 Array = npt.NDArray[np.float32]
 
 _FRAMES = 13
@@ -96,10 +99,9 @@ class Noise:
 
     def at(self, luma: Plane) -> Plane:
         """Standard deviation where luma has these values."""
-        place = np.clip((luma - LEVELS[0]) * np.float32(10), 0, len(LEVELS) - 1.001)
-        low = place.astype(np.int32)
-        step = np.append(np.diff(self.sigma), 0).astype(np.float32)
-        return np.asarray(self.sigma[low] + (place - low) * step[low], np.float32)
+        table = np.interp(np.arange(_TABLE) / (_TABLE - 1), LEVELS, self.sigma).astype(np.float32)
+        place = np.clip(luma * np.float32(_TABLE - 1) + np.float32(0.5), 0, _TABLE - 1).astype(np.uint16)
+        return np.asarray(np.take(table, place), np.float32)
 
 
 def blocks_of(plane: Array) -> Array:
@@ -171,14 +173,15 @@ def _rows_of(mean: Plane, difference: Plane, luma: Plane, single: bool = False) 
     if len(means) > _MOST_BLOCKS:
         chosen = np.linspace(0, len(means) - 1, _MOST_BLOCKS).astype(int)
         means, differences, lumas = means[chosen], differences[chosen], lumas[chosen]
-    power = (basis @ differences @ basis.T) ** 2
-    texture = (basis @ means @ basis.T) ** 2
+    both = np.kron(basis, basis).T  # as one product of large matrices: quick
+    power = (differences.reshape(-1, BLOCK * BLOCK) @ both) ** 2
+    texture = ((means.reshape(-1, BLOCK * BLOCK) @ both) ** 2).reshape(-1, BLOCK, BLOCK)
     frequency = np.add.outer(np.arange(BLOCK), np.arange(BLOCK))
     coarse = (frequency > 0) & (frequency <= (2 if single else 4))
     rows = np.empty((len(means), 2 + BLOCK * BLOCK), np.float32)
     rows[:, 0] = lumas.mean(axis=(1, 2))
     rows[:, 1] = texture[:, coarse].sum(axis=1)
-    rows[:, 2:] = power.reshape(-1, BLOCK * BLOCK)
+    rows[:, 2:] = power
     return np.asarray(rows[np.count_nonzero(differences, axis=(1, 2)) > BLOCK * BLOCK // 2], np.float32)
 
 

@@ -113,6 +113,7 @@ def _spread(sums: Tensor, counts: Tensor) -> Tensor:
         result[new] = (total / heard.clamp(min=1e-6))[new]
         known |= new
         if bool(known.all()) or reach > len(sums):
+            result[~known] = (total / heard.clamp(min=1e-6))[~known]  # the little there is
             break
         reach *= 3
     return result

@@ -7,6 +7,7 @@ the picture at both sides of it. Its path down the picture is found by dynamic p
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -43,12 +44,21 @@ def response(luma: Plane, sign: int) -> Plane:
 
     The picture is smoothed along columns first.
     """
-    height = luma.shape[0]
-    away = reach(height)
-    smooth = cv2.blur(luma, (1, max(3, height // 60 | 1))) * np.float32(sign)
+    return _standing_out(cv2.blur(luma, (1, _smoothed(len(luma)))), sign, reach(len(luma)))
+
+
+def _smoothed(height: int) -> int:
+    """Over how many rows a picture is smoothed."""
+    return max(3, height // 60 | 1)
+
+
+def _standing_out(smooth: Plane, sign: int, away: int) -> Plane:
     wide = cv2.copyMakeBorder(smooth, 0, 0, away, away, cv2.BORDER_REPLICATE)
-    sides = np.maximum(wide[:, : -2 * away], wide[:, 2 * away :])
-    result = np.clip(smooth - sides, 0, _CLIP)
+    if sign > 0:
+        over = smooth - np.maximum(wide[:, : -2 * away], wide[:, 2 * away :])
+    else:
+        over = np.minimum(wide[:, : -2 * away], wide[:, 2 * away :]) - smooth
+    result = np.minimum(np.maximum(over, 0), np.float32(_CLIP))
     result[:, :2] = result[:, -2:] = 0
     return np.asarray(result, np.float32)
 
@@ -64,8 +74,7 @@ def significance(rows: Plane) -> Plane:
     Bark, foliage and fences are full of thin lines: there, one more means little.
     """
     width = rows.shape[1]
-    usual = np.percentile(rows, 80, axis=1, keepdims=True)
-    spread = np.percentile(rows, 95, axis=1, keepdims=True)
+    usual, spread = np.percentile(rows, (80, 95), axis=1, keepdims=True)
     around = cv2.blur(rows, (max(15, width // 10) | 1, 1), borderType=cv2.BORDER_REFLECT)
     least = np.maximum(np.maximum(0.012, 2.0 * usual), np.maximum(0.9 * spread, 4.0 * around))
     return np.asarray(rows / least, np.float32)
@@ -107,10 +116,8 @@ def _paths(rows: Plane, step: int, restart: bool) -> tuple[Floats, npt.NDArray[n
 
 def precise(rows: Plane, columns: npt.NDArray[np.intp]) -> Floats:
     """Columns of peaks to a fraction of a pixel: the centre of gravity of three; what is below 0 weighs nothing."""
-    width = rows.shape[1]
-    strip = np.arange(len(columns))
-    around = np.stack([rows[strip, np.clip(columns + k, 0, width - 1)] for k in (-1, 0, 1)]).astype(np.float64)
-    around = np.maximum(around, 0)
+    nearest = np.clip(columns + np.arange(-1, 2)[:, None], 0, rows.shape[1] - 1)
+    around = np.maximum(rows[np.arange(len(columns)), nearest].astype(np.float64), 0)
     return np.asarray(columns + (around[2] - around[0]) / np.maximum(around.sum(0), 1e-9))
 
 
@@ -123,8 +130,12 @@ def ridges(luma: Plane, count: int = 16, least: float = 3.0, most: int = 24) -> 
     found: list[tuple[float, Ridge]] = []
     apart = 2 * reach(luma.shape[0])
     strip = np.arange(count)
+    height = len(luma)
+    # What is smoothed over so many rows need not be looked at in each of them.
+    every = max(1, _smoothed(height) // 3)
+    smooth = cv2.blur(strips(luma, height // every) if every > 1 else luma, (1, 3))
     for sign in (1, -1):
-        rows = strips(response(luma, sign), count)
+        rows = strips(_standing_out(smooth, sign, reach(height)), count)
         certain = np.minimum(significance(rows), 1.5)
         score = np.asarray(np.where(certain >= 1, certain, certain * 0.3) - 0.45, np.float32)
         total, back = _paths(score, 1, restart=True)
@@ -150,14 +161,16 @@ def ridges(luma: Plane, count: int = 16, least: float = 3.0, most: int = 24) -> 
     found.sort(key=lambda pair: -pair[0])
     plain: list[Ridge] = []
     for _, ridge in found:
-        if all(_distance(ridge, other) >= 2 * reach(luma.shape[0]) for other in plain):
+        if not plain or distances(ridge.x, ridge.present, plain).min() >= apart:
             plain.append(ridge)
     return plain[:most]
 
 
-def _distance(one: Ridge, other: Ridge) -> float:
-    """Pixels between two lines, where both show or would."""
-    both = one.present & other.present
-    if not both.any():
-        return np.inf
-    return float(np.median(np.abs(one.x - other.x)[both]))
+def distances(x: Floats, present: npt.NDArray[np.bool_], lines: Sequence[Ridge]) -> Floats:
+    """(len(lines),): pixels between a line and others, the median of the strips where both show; else infinite."""
+    both = np.stack([line.present for line in lines]) & present
+    away = np.where(both, np.abs(np.stack([line.x for line in lines]) - x), np.inf)
+    away.sort(axis=1)
+    count, number = both.sum(1), np.arange(len(lines))
+    middle = (away[number, np.maximum(count - 1, 0) // 2] + away[number, np.minimum(count // 2, len(x) - 1)]) / 2
+    return np.where(count > 0, middle, np.inf)

@@ -73,10 +73,13 @@ def with_io(recipe: Recipe, values: dict[str, Any]) -> Recipe:
 
 def run_job(source: str, output: Path, recipe: Recipe, values: dict[str, Any]) -> int:
     """Prepare, run, and say how it went. Returns the exit status."""
-    from restore import api
     from restore.engines.choice import EngineChoice
 
     engine = EngineChoice.asked(values["engine"], values["workers"], listed(values["devices"]), values["address"])
+    if not values["dry_run"]:
+        engine.warm()
+    from restore import api
+
     voice, setup = _prepared(source, output, recipe, values)
     if values["dry_run"]:
         return 0

@@ -30,6 +30,7 @@ _COMMANDS = {
     "versions": ("restore.cli.versions:versions", "Try many settings on one face, and choose."),
     "faces": ("restore.cli.faces:faces", "Find the people of a film, each face followed."),
     "voice": ("restore.cli.voice:voice", "Repair the sound of a film, or a sound file."),
+    "voice-versions": ("restore.cli.voice_versions:voice_versions", "Try many strengths on a worn voice, and choose."),
     "run": ("restore.cli.run:run", "Run a recipe, or several stages in a chain."),
     "batch": ("restore.cli.batch:batch", "Restore many reels, unattended."),
     "report": ("restore.cli.report:report", "Write a job's report anew."),

@@ -27,7 +27,8 @@ _SHORT = {
 """Options with a flag of their own, besides the one that names their stage."""
 
 _HELP = """\
-Repair the sound of a film or a sound file: clipping, clicks, hum, noise, step by step.
+Repair the sound of a film or a sound file: clipping, clicks, hum, noise, step by step; wow and flutter, rooms, worn
+voices and narrow bands if you ask for it.
 
 Pictures, subtitles, chapters and all else of a film are copied as they are; every sound track is repaired, unless
 --tracks says which, and stored as before: same codec, no lower bit rate, same length, to the sample. Every step has a
@@ -39,9 +40,10 @@ Examples:
 {examples}"""
 _EXAMPLES = """\
   restore voice reel.mkv reel_clear.mkv
-  restore voice interview.wav interview_clear.wav --atten-limit 12
+  restore voice interview.wav interview_clear.wav --atten-limit 6
   restore voice reel.mp4 reel_clear.mp4 --tracks 1 --no-declick --denoise-strength 0.6
   restore voice reel.mkv master.mkv --master --loudness
+  restore voice reel.mkv reel_steady.mkv --dewow --dereverb-strength 0.6
   restore voice reel.mkv try.wav --start 1:20 --end 1:30
 """
 

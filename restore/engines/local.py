@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from restore.engines.inline import InlineEngine
-from restore.engines.processes import Process, cores, start
+from restore.engines.processes import WORKERS_NEED, Process, cores, start
 from restore.engines.worker import ENTRY, ERROR, FRAMES, serve
 from restore.engines.workers import Piece, Session, WorkerEngine
 from restore.errors import EngineError, RestoreError
@@ -94,9 +94,7 @@ class _Session(Session):
     def _start(self, device: torch.device) -> None:
         task = replace(self.task, device=replace(self.task.device, torch_device=device))
         threads = max(1, cores() // self._count)
-        process, pipe = start(
-            serve, task, threads, name="restore-worker", daemon=True, needs=["restore.engines.worker"]
-        )
+        process, pipe = start(serve, task, threads, name="restore-worker", daemon=True, needs=WORKERS_NEED)
         worker = _Worker(process, pipe, device)
         self._workers.append(worker)
         self._give(worker)

@@ -15,12 +15,23 @@ from restore.errors import EngineError
 
 Process = multiprocessing.process.BaseProcess
 
+WORKERS_NEED = ("restore.engines.worker",)
+"""What worker processes of `LocalEngine` import."""
 _TRIES, _PAUSE = 10, 0.5
 
 
 def cores() -> int:
     """Processors that this process may run on."""
     return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+
+
+def warm(needs: Sequence[str]) -> None:
+    """Have what processes are forked from import what they need, while this one does something else."""
+    if sys.platform == "linux":
+        from multiprocessing import forkserver
+
+        multiprocessing.get_context("forkserver").set_forkserver_preload(list(needs))
+        forkserver.ensure_running()
 
 
 def start(
@@ -32,8 +43,7 @@ def start(
     takes seconds to import; elsewhere, where forking is not safe, every process starts afresh. Raises EngineError.
     """
     context: Any = multiprocessing.get_context("forkserver" if sys.platform == "linux" else "spawn")
-    if sys.platform == "linux":
-        context.set_forkserver_preload(list(needs))
+    warm(needs)
     ours, theirs = context.Pipe()
     for _ in range(_TRIES):
         process: Process = context.Process(target=serve, args=(theirs, *settings), name=name, daemon=daemon)

@@ -63,13 +63,19 @@ class SFaceEmbedder:
         return np.asarray(vector / max(1e-12, float(np.linalg.norm(vector))))
 
 
-def choose_embedder() -> Embedder | None:
-    """SFace, if its weights are on this machine; nothing is fetched."""
+def embedder_name() -> str | None:
+    """What tells faces apart on this machine: ``sface`` if its weights are here, else nothing."""
     from restore import zoo
 
-    if zoo.resolve("sface").path is None:
-        return None
-    return SFaceEmbedder(zoo.weights_file("sface", download=False)[0])
+    return None if zoo.resolve("sface").path is None else "sface"
+
+
+def choose_embedder() -> Embedder | None:
+    """What `embedder_name` names, loaded; nothing is fetched."""
+    from restore import zoo
+
+    name = embedder_name()
+    return None if name is None else SFaceEmbedder(zoo.weights_file(name, download=False)[0])
 
 
 def group(spans: Sequence[tuple[int, int]], vectors: Sequence[Array | None], alike: float) -> list[int]:

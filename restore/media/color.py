@@ -127,9 +127,10 @@ def to_rgb(planes: tuple[torch.Tensor, ...], pixel: PixelFormat, color: ColorInf
         green, blue, red = (normalise(plane, pixel, "full") for plane in planes[:3])
         return torch.stack((red, green, blue), 1)
     luma = normalise(planes[0], pixel, color.range)
-    if pixel.model == "gray":
+    chroma = normalise(torch.stack(planes[1:3], 1), pixel, color.range, chroma=True) if pixel.model == "yuv" else None
+    # Black and white in colour planes is common, and looking is cheap where it makes no device wait.
+    if chroma is None or (chroma.device.type == "cpu" and not chroma.any()):
         return luma.unsqueeze(1).expand(-1, 3, -1, -1)
-    chroma = normalise(torch.stack(planes[1:3], 1), pixel, color.range, chroma=True)
     chroma = upsample_chroma(chroma, pixel, color.chroma_location, luma.shape[1], luma.shape[2])
     kr, kb = luma_weights(color.matrix)
     kg = 1.0 - kr - kb
@@ -140,6 +141,14 @@ def to_rgb(planes: tuple[torch.Tensor, ...], pixel: PixelFormat, color: ColorInf
     rgb[:, 1].add_(cb, alpha=-(2 - 2 * kb) * kb / kg)
     torch.add(luma, cb, alpha=2 - 2 * kb, out=rgb[:, 2])
     return rgb
+
+
+def has_rgb(pixel: PixelFormat, color: ColorInfo) -> bool:
+    """Whether `to_rgb` knows how."""
+    try:
+        return pixel.model != "yuv" or bool(luma_weights(color.matrix))
+    except SourceError:
+        return False
 
 
 def luma_of(rgb: torch.Tensor, matrix: str) -> torch.Tensor:

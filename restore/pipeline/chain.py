@@ -15,6 +15,7 @@ from restore.frames import Frame, FrameBatch, Shot, VideoFormat
 from restore.pipeline.contract import Analyzer, Device, Stage, Values
 from restore.pipeline.picture import Converter, Picture
 from restore.pipeline.prefetch import Prefetch
+from restore.pipeline.strip import Strip
 
 
 def is_out_of_memory(error: BaseException) -> bool:
@@ -202,7 +203,7 @@ class Chain:
     ) -> dict[str, Any]:
         """What the opened analyzer of the stage at `place` finds in a shot; `check` is called before every frame."""
         upto = place if analyzer.sees == "input" else 0
-        domain = self.stages[place].domain
+        domain = analyzer.domain or self.stages[place].domain
         format = self.formats[upto]
         analyzer.begin(shot, format)
         for core in _runs(analyzer.wanted(shot)):
@@ -210,9 +211,12 @@ class Chain:
             with closing(self.ahead(made)) as pictures:
                 for picture in pictures:
                     check()
-                    pixels = self.converter.pixels([picture], domain)
-                    planes = self.converter.planes([picture], domain)
-                    analyzer.add(FrameBatch(pixels, (picture.pts,), slice(0, 1), (True,), shot.number, format, planes))
+                    pixels, *planes = self.converter.tensors([picture], domain)
+                    analyzer.add(
+                        FrameBatch(
+                            pixels, (picture.pts,), slice(0, 1), (True,), shot.number, format, tuple(planes)
+                        )
+                    )  # fmt: skip
         return analyzer.finish()
 
     def _uploaded(self, read: Callable[[range], Iterable[Frame]], wanted: range) -> Generator[Picture]:
@@ -255,6 +259,7 @@ class _Step:
         self.format, self.after = chain.formats[place], chain.formats[place + 1]
         self.batch = chain.batches[place]
         self.call = stage.stand_in if stand_in else stage.process
+        self.strip = Strip()
 
     def run(self, pictures: Generator[Picture], have: range, core: range) -> Generator[Picture]:
         with closing(pictures):
@@ -285,15 +290,18 @@ class _Step:
         indexes = range(position - window.before, position + count + window.after)
         converter = self.chain.converter
         started = time.perf_counter()
-        present = [held[index] for index in indexes if index in have]
         domain = self.stage.domain
         valid = tuple(index in have for index in indexes)
-        pixels = _padded(converter.pixels(present, domain), valid)
-        planes = tuple(_padded(p, valid) for p in converter.planes(present, domain))
+        if window == (0, 0):
+            pixels, *planes = converter.tensors([held[index] for index in indexes], domain)
+        else:
+            pixels, *planes = self.strip.view(
+                indexes, have, lambda fresh: converter.tensors([held[index] for index in fresh], domain)
+            )
         pts = tuple(held[index].pts if index in held and index in have else -1 for index in indexes)
         core = slice(window.before, window.before + count)
         self.chain.spent("convert", started)
-        batch = FrameBatch(pixels, pts, core, valid, self.shot.number, self.format, planes)
+        batch = FrameBatch(pixels, pts, core, valid, self.shot.number, self.format, tuple(planes))
         started = time.perf_counter()
         try:
             with torch.inference_mode():
@@ -337,15 +345,6 @@ class _Step:
             raise RuntimeError(
                 f"stage {self.stage.name} returned {tuple(pixels.shape)} for {count} frames of {wanted[1]}x{wanted[0]}"
             )
-
-
-def _padded(pixels: torch.Tensor, valid: tuple[bool, ...]) -> torch.Tensor:
-    """The frames that exist, with blank ones where there are none."""
-    if all(valid):
-        return pixels
-    padded = pixels.new_zeros((len(valid), *pixels.shape[1:]))
-    padded[torch.tensor(valid, device=pixels.device)] = pixels
-    return padded
 
 
 def _runs(wanted: range) -> list[range]:

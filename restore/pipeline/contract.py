@@ -86,6 +86,9 @@ class Analyzer(ABC):
     sees: ClassVar[Literal["source", "input"]] = "input"
     """``source``: frames as decoded. ``input``: frames as they reach the stage, after those before it."""
 
+    domain: ClassVar[Domain | None] = None
+    """What it works on, if that is not what its stage does."""
+
     def film(self, index: FrameIndex) -> None:  # noqa: B027 - optional
         """Told of the film's frames and their times, once, before anything else."""
 
@@ -276,14 +279,26 @@ class Timeline:
     """What was found, in words."""
 
 
+class Watcher(ABC):
+    """Sees every frame of a film once, in order, and remembers a few numbers of each."""
+
+    @abstractmethod
+    def add(self, frame: Frame) -> None:
+        """The next frame, native samples."""
+
+
 class TimelineStage(Stage[Options]):
     """A stage that works on whole native frames, before any conversion, and decides which frames there are."""
 
     @abstractmethod
-    def find(self, frames: Iterable[Frame], pts: Sequence[int], shots: Sequence[Shot], format: VideoFormat) -> Timeline:
-        """Watch the whole film once, in bounded memory, and decide.
+    def watcher(self, format: VideoFormat) -> Watcher:
+        """What is to see the film, whose frames have this format: while it is listed, if it can."""
 
-        `pts` are the frames' and, last, the end of the film; `format` is the source's.
+    @abstractmethod
+    def find(self, seen: Watcher, pts: Sequence[int], shots: Sequence[Shot]) -> Timeline:
+        """Decide, once a watcher of this stage has seen the whole film.
+
+        `pts` are the frames' and, last, the end of the film.
         """
 
     @abstractmethod

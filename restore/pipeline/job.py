@@ -34,7 +34,7 @@ def default_folder(output: Path) -> Path:
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _OURS = ("plan", "segments", "stills", "sound", "journal.jsonl", "edits.json", "job.json", "lock", "report.html",
-         "poster.jpg", "plots", "faces.html", "faces.png", "versions", "versions.json")  # fmt: skip
+         "poster.jpg", "plots", "faces.html", "faces.png", "versions", "versions.json", "voice-versions")  # fmt: skip
 """Everything a job folder holds; `clean` touches nothing else."""
 
 

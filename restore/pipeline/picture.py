@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -81,6 +81,13 @@ class Converter:
             )
             for n, (index, frame) in enumerate(frames)
         ]  # fmt: skip
+
+    def tensors(self, pictures: Sequence[Picture], domain: Domain) -> tuple[torch.Tensor, ...]:
+        """What `FrameBatch` holds of these pictures in a domain: pixels, and then its planes."""
+        planes = self.planes(pictures, domain)
+        if domain == "planes" and pictures and pictures[0].format.pixel.model != "rgb":
+            return planes[0].unsqueeze(1), *planes
+        return self.pixels(pictures, domain), *planes
 
     def pixels(self, pictures: Sequence[Picture], domain: Domain) -> torch.Tensor:
         """(N, C, H, W) float32 in a stage's domain; luma for ``planes``."""
@@ -181,17 +188,26 @@ class Converter:
     def _masked(self, picture: Picture, result: torch.Tensor, mask: torch.Tensor, domain: Domain) -> Picture:
         if picture.planes is None and picture.rgb is not None and domain == "rgb":
             return replace(picture, rgb=torch.where(mask, result, picture.rgb))
+        if not mask.any():
+            return picture
         # Quantising what was normalised gives the same sample again, so what lies outside the mask is untouched.
         old = _nominal_planes(self._planes(picture), picture.format)
-        whole = self.replaced(replace(picture), result, None, domain, picture.format)
-        new = _nominal_planes(self._planes(whole), picture.format)
-        merged = []
-        for before, after in zip(old, new, strict=True):
-            where = mask
-            if before.shape != mask.shape:
-                # A subsampled sample changes if any of the pixels it covers does.
-                where = F.adaptive_max_pool2d(mask[None, None].float(), tuple(before.shape))[0, 0] > 0
-            merged.append(torch.where(where, after, before))
+        wheres = [_covered(mask, plane) for plane in old]
+        if domain != "rgb":
+            whole = self.replaced(replace(picture), result, None, domain, picture.format)
+            new = _nominal_planes(self._planes(whole), picture.format)
+            merged = [torch.where(w, after, before) for w, before, after in zip(wheres, old, new, strict=True)]
+            return replace(picture, planes=tuple(merged), rgb=None)
+        merged = [plane.clone() for plane in old]
+        for rows, inner in _bands(mask):
+            rgb = color.decode_transfer(result[None, :, rows], self.transfer)
+            new = color.from_rgb(rgb, _floats(picture.format.pixel), picture.format.color)
+            for plane, where, after in zip(merged, wheres, new, strict=True):
+                unit = -(-mask.shape[0] // plane.shape[0])  # rows of the picture to one of the plane
+                own = slice(inner.start // unit, -(-inner.stop // unit))
+                skip = own.start - rows.start // unit
+                part = after[0, skip : skip + own.stop - own.start]
+                plane[own] = torch.where(where[own], part, plane[own])
         return replace(picture, planes=tuple(merged), rgb=None)
 
     @staticmethod
@@ -238,6 +254,27 @@ class Converter:
             opaque = 1.0 if target.pixel.is_float else 2**target.pixel.depth - 1
             return (*planes, np.full((target.height, target.width), opaque, target.pixel.dtype))
         return (*planes, *_to_numpy((color.quantise(picture.alpha, target.pixel, "full"),)))
+
+
+_BAND = 16
+"""Rows of a picture that are converted together, or not at all; a power of two, and chroma's filters reach less far."""
+
+
+def _bands(mask: torch.Tensor) -> Iterator[tuple[slice, slice]]:
+    """Runs of rows in which a mask (H, W) covers something: the rows to convert, and those among them that count."""
+    height = len(mask)
+    rows = mask.any(1).cpu().numpy()
+    blocks = np.add.reduceat(rows, np.arange(0, height, _BAND)) > 0
+    edges = np.flatnonzero(np.diff(blocks, prepend=False, append=False)) * _BAND
+    for first, last in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True):
+        yield slice(max(0, first - _BAND), min(height, last + _BAND)), slice(first, min(height, last))
+
+
+def _covered(mask: torch.Tensor, plane: torch.Tensor) -> torch.Tensor:
+    """A mask at the size of a plane: a subsampled sample counts if any of the pixels it covers does."""
+    if plane.shape == mask.shape:
+        return mask
+    return F.adaptive_max_pool2d(mask[None, None].float(), tuple(plane.shape))[0, 0] > 0
 
 
 def _fits(picture: Picture, target: VideoFormat) -> bool:

@@ -12,7 +12,7 @@ from restore.frames import Shot
 from restore.pipeline.analyse import Analysis
 from restore.pipeline.chain import Chain
 from restore.pipeline.plan import Edits, Plan
-from restore.pipeline.reader import FrameReader
+from restore.pipeline.reader import KEPT_BYTES, FrameReader
 from restore.pipeline.render import RenderTask
 
 
@@ -45,7 +45,8 @@ class Analyst:
         self._source = task.open_source()
         stages = task.picture_stages
         self._chain = Chain(stages, self._source.format, task.target, task.device, task.transfer, 1)
-        self._reader = FrameReader(self._source, task.index, sum(sum(stage.window()) for stage in stages))
+        window = sum(sum(stage.window()) for stage in stages)
+        self._reader = FrameReader(self._source, task.index, window, KEPT_BYTES)  # every analyzer reads the shot
         self._analysis = Analysis(Plan(folder), edits, task.index, self._chain, self._reader.read)
         self._opened = ExitStack()
         self._ready = False

@@ -86,11 +86,15 @@ def _row(folder: Path, row: Row, posters: bool) -> str:
         picture = f'<img class="poster" alt="" src="data:image/jpeg;base64,{data}">'
     said = row.error or (f"source damaged in {row.damaged} places" if row.damaged else "")
     shown = {"done": "restored", "failed": "failed", "damaged": "restored, source damaged"}[state]
+    # A reel that failed has no numbers, and is sorted as if they were none.
+    cells = ((f"{row.frames}", "frames"), (f"{row.seconds:.1f}", "s"), (f"{rate:.1f}", "frames/s"))
+    numbers = "".join(
+        f'<td class="number" data-key="{value}" data-unit="{unit}">{value if row.state == "done" else ""}</td>'
+        for value, unit in cells
+    )
     return (
         f'<tr data-state="{state}"><td>{picture}</td><td>{name}<div class="small path">{escape(row.source)}</div></td>'
-        f'<td class="{state}">{shown}</td><td class="number" data-unit="frames">{row.frames}</td>'
-        f'<td class="number" data-unit="s">{row.seconds:.1f}</td>'
-        f'<td class="number" data-unit="frames/s">{rate:.1f}</td>'
+        f'<td class="{state}">{shown}</td>{numbers}'
         f'<td class="number">{escape(row.finished[:16].replace("T", " "))}</td>'
         f'<td class="path">{escape(said)}</td></tr>'
     )

@@ -119,7 +119,7 @@ class Review:
         said = said_of(edits, shot.start, shot.end)
         strengths = {**self.strengths, **{c.stage: c.set["strength"] for c in _ours(edits, shot.start, shot.end)}}
         pictures = "".join(
-            f'<img alt="{label}" src="{jpeg(still)}">'
+            f'<div class="still"><img alt="{label}" src="{jpeg(still)}"><span class="name left">{label}</span></div>'
             for label, still in (("source", shot.before), ("restored", shot.after))
             if still is not None
         )

@@ -38,6 +38,18 @@ def test_two_workers_give_the_inline_bytes(tmp_path: Path, source: Path) -> None
     assert not engine.retried
 
 
+def test_analysis_in_this_process_can_be_stopped_whichever_shot_it_is_at(tmp_path: Path) -> None:
+    source = reel_of_shots(tmp_path / "reel.mkv")
+    frames: list[int] = []
+    with pytest.raises(CancelledError):
+        restore.run(
+            source, tmp_path / "out.mkv", Recipe.of("deflicker"),
+            on_progress=lambda progress: frames.append(progress.done) if progress.phase == "analyse" else None,
+            cancel=lambda: bool(frames),
+        )  # fmt: skip
+    assert restore.run(source, tmp_path / "out.mkv", Recipe.of("deflicker")).frames == 90
+
+
 def test_shots_are_analysed_by_workers_too(tmp_path: Path) -> None:
     source = reel_of_shots(tmp_path / "reel.mkv")
     recipe = Recipe.of("deflicker")

@@ -1,9 +1,7 @@
-"""The contract every stage keeps, as a suite: subclass `StageContract`, name the stage, give it options.
+"""The contract every stage keeps, as a suite: subclass `StageContract`, name the stage, give it options if need be.
 
 class TestDenoise(StageContract):
-    @pytest.fixture
-    def stage(self) -> Stage[Any]:
-        return build_stage("denoise", {"model": str(tiny_network)})
+    name = "denoise"
 """
 
 from __future__ import annotations
@@ -22,6 +20,7 @@ from restore.frames import ColorInfo, Frame, PixelFormat, Shot, VideoFormat
 from restore.pipeline.chain import Chain
 from restore.pipeline.contract import Device, Stage
 from restore.pipeline.index import FrameIndex
+from restore.stages import build_stage
 
 CPU = Device(torch.device("cpu"), "fp32")
 
@@ -58,14 +57,18 @@ class StageContract:
     pix_fmts: ClassVar[tuple[str, ...]] = ("yuv420p", "yuv422p10le", "gray", "gbrp", "gbrpf32le")
     count: ClassVar[int] = 7
 
+    name: ClassVar[str] = ""
+    given: ClassVar[dict[str, Any]] = {}
+    """Options of the stage."""
+
     @pytest.fixture
     def stage(self) -> Stage[Any]:
-        raise NotImplementedError
+        return build_stage(self.name, self.given)
 
     @pytest.fixture
     def off(self) -> Stage[Any] | None:
-        """The stage at strength 0, if it has one."""
-        return None
+        """The stage at strength 0; None if it has no strength."""
+        return build_stage(self.name, {**self.given, "strength": 0}) if self.name else None
 
     @pytest.fixture(params=["yuv420p", "yuv422p10le", "gray", "gbrp", "gbrpf32le"])
     def format(self, request: pytest.FixtureRequest) -> VideoFormat:

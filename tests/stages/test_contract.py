@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -165,33 +165,17 @@ def test_alpha_goes_along(tiny_network: Path) -> None:
 
 
 class TestDedust(StageContract):
-    @pytest.fixture
-    def stage(self) -> Stage[Any]:
-        return build_stage("dedust")
-
-    @pytest.fixture
-    def off(self) -> Stage[Any]:
-        return build_stage("dedust", {"strength": 0})
+    name = "dedust"
 
 
 class TestRefade(StageContract):
-    @pytest.fixture
-    def stage(self) -> Stage[Any]:
-        return build_stage("refade", {"sensitivity": 1})
-
-    @pytest.fixture
-    def off(self) -> Stage[Any]:
-        return build_stage("refade", {"sensitivity": 1, "strength": 0})
+    name = "refade"
+    given: ClassVar[dict[str, Any]] = {"sensitivity": 1}
 
 
 class TestRetouch(StageContract):
-    @pytest.fixture
-    def stage(self) -> Stage[Any]:
-        return build_stage("retouch", {"sensitivity": 1})
-
-    @pytest.fixture
-    def off(self) -> Stage[Any]:
-        return build_stage("retouch", {"sensitivity": 1, "strength": 0})
+    name = "retouch"
+    given: ClassVar[dict[str, Any]] = {"sensitivity": 1}
 
 
 class TestReage(StageContract):
@@ -199,11 +183,12 @@ class TestReage(StageContract):
 
     @pytest.fixture
     def stage(self) -> Stage[Any]:
-        return build_stage("reage", {"from_age": 60, "to": "0=25,1=70", "hair_color": "#402010"})
+        options = {"from_age": 60, "to": "0=25,1=70", "hair_color": "#402010", "test_material": "the contract"}
+        return build_stage("reage", options)
 
     @pytest.fixture
     def off(self) -> Stage[Any]:
-        return build_stage("reage", {"strength": 0})
+        return build_stage("reage", {"strength": 0, "test_material": "the contract"})
 
     def values(self, stage: Stage[Any], frames: Sequence[Frame], format: VideoFormat) -> dict[str, Any]:
         found = face_plan([(20.0, 13.0)] * len(frames), 12.0, (format.width, format.height))

@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from restore import api
-from restore.analysis.flow import enlarged, flow_between, inconsistency, moved, reduced_luma, reduction
+from restore.analysis.flow import enlarged, flow_between, inconsistency, luma_of, moved, reduced_luma, reduction
 from restore.cli.main import restore
 from restore.damage import Dust, Scratches
 from restore.errors import OptionError, PlanError
@@ -83,7 +83,8 @@ def analysed(stage: Dedust, film: torch.Tensor) -> dict[str, Any]:
     assert analyzer is not None
     analyzer.begin(Shot(0, 0, len(film)), FORMAT)
     for number in range(len(film)):
-        analyzer.add(FrameBatch(film[number : number + 1], (number,), slice(0, 1), (True,), 0, FORMAT))
+        luma = torch.from_numpy(luma_of(film[number : number + 1].numpy()))
+        analyzer.add(FrameBatch(luma[None], (number,), slice(0, 1), (True,), 0, FORMAT))
     return json.loads(json.dumps(analyzer.finish()))  # it must survive the plan
 
 

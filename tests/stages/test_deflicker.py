@@ -56,13 +56,7 @@ def rounded(frames: torch.Tensor) -> torch.Tensor:
 
 
 class TestContract(StageContract):
-    @pytest.fixture
-    def stage(self) -> Stage[Any]:
-        return build_stage("deflicker")
-
-    @pytest.fixture
-    def off(self) -> Stage[Any]:
-        return build_stage("deflicker", {"strength": 0})
+    name = "deflicker"
 
     def values(self, stage: Stage[Any], frames: Sequence[Frame], format: VideoFormat) -> dict[str, Any]:
         """Random frames do not flicker, so the plan is made up."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import av
 import numpy as np
@@ -18,7 +17,6 @@ from films import decode
 from restore import api
 from restore.damage.grain import Grain
 from restore.errors import OptionError
-from restore.pipeline.contract import Stage
 from restore.recipe import Recipe
 from restore.stages import build_stage
 
@@ -45,13 +43,7 @@ def scene(frames: int, seed: int = 0, cells: tuple[int, int] = (40, 60)) -> torc
 
 
 class TestContract(StageContract):
-    @pytest.fixture
-    def stage(self) -> Stage[Any]:
-        return build_stage("denoise")
-
-    @pytest.fixture
-    def off(self) -> Stage[Any]:
-        return build_stage("denoise", {"strength": 0})
+    name = "denoise"
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -36,6 +36,7 @@ from restore.stages.reage.analysis import weights_of
 from restore.stages.reage.engines import Faces, Wishes, choose_engine
 from restore.stages.reage.grain import degrained
 from restore.stages.reage.look import Album, covered, thumbs, usual_look
+from restore.stages.reage.masks import lasting
 from restore.stages.reage.options import ReageOptions, parse_zones
 from restore.stages.reage.prototypes import NODES, basis, load_table
 
@@ -262,6 +263,15 @@ def test_a_hand_is_told_from_the_face() -> None:
         assert (found[y, x] > 0.8) == (number in hand)
         assert found[18:24, 16:22].max() < 0.2  # the eye on the other side
     assert usual_look(thumbs(shown[:3], points, 0, 192)) is None
+
+
+def test_a_cover_is_heeded_whole_and_goes_softly() -> None:
+    none, all_ = np.zeros((4, 4), np.float32), np.ones((4, 4), np.float32)
+    film = [none, none, none, all_, none, none, none]
+    shown = [float(lasting({k: film[n + k] for k in range(-2, 3) if 0 <= n + k < 7})[0, 0]) for n in range(7)]
+    assert shown[3] == 1
+    assert np.allclose(shown[1:3], (1 / 3, 2 / 3))
+    assert shown[0] == 0
 
 
 def test_an_album_stays_small() -> None:

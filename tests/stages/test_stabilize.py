@@ -23,6 +23,8 @@ from restore.frames import Frame, VideoFormat
 from restore.pipeline.contract import Stage
 from restore.recipe import Recipe
 from restore.stages import build_stage
+from restore.stages.stabilize.analysis import weave_plan
+from restore.stages.stabilize.options import StabilizeOptions
 from restore.stages.stabilize.warp import LOBES, canvas, shifted, turned
 
 Array = npt.NDArray[np.float64]
@@ -65,13 +67,11 @@ def jitter(path: Array) -> float:
 
 
 class TestContract(StageContract):
+    name = "stabilize"
+
     @pytest.fixture(params=[{}, {"turn": True}, {"crop": 4}])
     def stage(self, request: pytest.FixtureRequest) -> Stage[Any]:
         return build_stage("stabilize", request.param)
-
-    @pytest.fixture
-    def off(self) -> Stage[Any]:
-        return build_stage("stabilize", {"strength": 0})
 
     def values(self, stage: Stage[Any], frames: Sequence[Frame], format: VideoFormat) -> dict[str, Any]:
         """Random frames have no path, so the plan is made up."""
@@ -97,6 +97,20 @@ def test_weave_goes(seed: int) -> None:
     assert jitter(path_of(done)) < 0.05
     apart = (done - done.median(dim=0).values)[..., 4:-4, 4:-4].square().mean().sqrt()
     assert float(apart) < 0.01, "every frame shows the same"
+
+
+def test_a_camera_that_a_car_shakes_is_no_weave() -> None:
+    """Across, it swings like a spring; up and down it jolts as far, which by itself would look like weave."""
+    random, count = np.random.default_rng(2), 60
+    swing = 0.5 * np.sin(2 * np.pi * (np.arange(count) / 4.6 + np.cumsum(random.normal(0, 0.02, count))))
+    jolts = random.normal(0, 0.3, count)
+    path = np.stack((swing, jolts, 0 * jolts, 0 * jolts), 1)
+    options = StabilizeOptions()
+    assert "shift" not in weave_plan(list(range(count)), path, 176, options)
+    path[:, 0] = random.normal(0, 0.2, count)
+    found = weave_plan(list(range(count)), path, 176, options)
+    left = path[:, :2] + np.array(found["shift"])
+    assert float(left.std(axis=0).max()) < 0.1, "both axes jump: that is the gate"
 
 
 def test_a_pan_stays() -> None:

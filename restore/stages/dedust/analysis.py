@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from restore.analysis.flow import Plane, luma_of
-from restore.analysis.ridges import Floats, Ridge, ridges, strips
+from restore.analysis.flow import Plane
+from restore.analysis.ridges import Floats, Ridge, distances, ridges, strips
 from restore.frames import FrameBatch, Shot, VideoFormat
 from restore.pipeline.contract import Analyzer
 from restore.stages.dedust.detect import Mask
@@ -20,11 +20,15 @@ _SCENE_STRIPS = 48
 _NEAR = 40
 SHORTEST = 5
 """A scratch is seen on at least so many frames."""
+_NEAREST = 3.5
+"""Pixels by which a line may jump from frame to frame."""
 _LOST = 4
 """A track ends after so many frames without the line."""
 WANDERS = 0.14
 """Pixels (root mean square, from frame to frame) by which a scratch moves against the scene; what moves less may be a
 pole or a door."""
+WANDERS_WHOLE = 0.08
+"""The same of a line from top to bottom."""
 LEAPS = 1.0
 """What moves by more is no one thing,"""
 DRIFTS = 1.0
@@ -81,7 +85,10 @@ class Track:
         share, variance = _LEAST[len(self.wandering) >= _MANY]
         least = np.sort(np.asarray(self.wandering), axis=0)[: max(1, int(len(self.wandering) * share))].mean(0)
         still, against_near, against_all = np.sqrt(np.maximum(least / variance, 0))
-        wanders = WANDERS <= min(still, against_near, against_all) <= LEAPS
+        # Few things of a scene run down the whole picture without a gap.
+        unbroken = (float(usual.mean()) - 0.7) / 0.3 if shows[usual].mean() > 0.9 else 0.0
+        needed = np.interp(unbroken, (0, 1), (WANDERS, WANDERS_WHOLE))
+        wanders = needed <= min(still, against_near, against_all) <= LEAPS
         if abs(slope) * 480 / self.height > (SLANT_WHOLE if usual.mean() >= 0.75 else SLANT):
             return False
         if usual.mean() < LONG:
@@ -126,60 +133,68 @@ _FINE = 0.05
 """Standard error, in pixels, up to which smaller movements are believed."""
 
 
-def scene_costs(before: Plane, now: Plane) -> Floats:
-    """(steps, W): how badly each column fits the frame before if the scene had moved by each of `_STEPS`; strips of
-    both frames, (strips, W)."""
+class Scene:
+    """How the scene moved sideways between two frames, by their strips, (strips, W)."""
+
+    def __init__(self, before: Plane, now: Plane) -> None:
+        self._costs = _scene_costs(before, now)
+        self._change = now - before
+        self._slopes = np.zeros_like(now)
+        self._slopes[:, 1:-1] = (before[:, 2:] - before[:, :-2] + now[:, 2:] - now[:, :-2]) / 4
+
+    def step(self, x: float, outer: float) -> float:
+        """By how many pixels what lies within `outer` of a column moved. 0 where nothing there tells."""
+        width = self._costs.shape[1]
+        inner = 4
+        columns = np.arange(int(max(0, round(x) - outer)), int(min(width, round(x) + outer + 1)))
+        columns = columns[(np.abs(columns - x) > inner + _MOST) & (columns >= _MOST) & (columns < width - _MOST)]
+        if len(columns) < 8:
+            return 0.0
+        cost = self._costs[:, columns].mean(1) / _NOISE
+        best = int(cost.argmin())
+        if not 0 < best < len(_STEPS) - 1:
+            return 0.0
+        if cost[best] > 0.85 * cost[len(_STEPS) // 2]:
+            return fine_step(self._slopes[:, columns], self._change[:, columns])
+        left, middle, right = cost[best - 1 : best + 2]
+        return float(_STEPS[best] + 0.125 * (left - right) / max(left - 2 * middle + right, 1e-12))
+
+
+def _scene_costs(before: Plane, now: Plane) -> Floats:
+    """(steps, W): how badly each column fits the frame before if the scene had moved by each of `_STEPS`."""
     width = now.shape[1]
-    columns = np.arange(width)
+    room = int(_MOST) + 1
+    wide = np.pad(before, ((0, 0), (room, room)), mode="edge")
     costs = np.empty((len(_STEPS), width))
     for place, step in enumerate(_STEPS):
-        low = np.clip(np.floor(columns - step).astype(int), 0, max(0, width - 2))
-        part = ((columns - step) - low).astype(np.float32)
-        moved = before[:, low] * (1 - part) + before[:, np.minimum(low + 1, width - 1)] * part
-        costs[place] = np.minimum((now - moved) ** 2, np.float32(0.01)).mean(0, dtype=np.float64)
+        low = int(np.floor(-step))
+        part = np.float32(-step - low)
+        first = wide[:, room + low : room + low + width]
+        moved = first + (wide[:, room + low + 1 : room + low + 1 + width] - first) * part if part else first
+        missed = now - moved
+        costs[place] = np.minimum(missed * missed, np.float32(0.01)).mean(0, dtype=np.float64)
     return costs
 
 
-def fine_step(before: Plane, now: Plane) -> float:
-    """By what fraction of a pixel a piece of the scene moved sideways: least squares (Lucas and Kanade 1981).
+def fine_step(slopes: Plane, change: Plane) -> float:
+    """By what fraction of a pixel a piece of the scene moved sideways, by how its brightness rises from pixel to pixel
+    and how it changed: least squares (Lucas and Kanade 1981).
 
     A title weaves by tenths of a pixel, too little to tell from costs where most of the picture is plain. 0 where its
     edges do not stand out from the noise.
     """
-    slopes = np.gradient((before.astype(np.float64) + now) / 2, axis=1)[:, 1:-1]
-    change = (now.astype(np.float64) - before)[:, 1:-1]
     noise = float((1.4826 * np.median(np.abs(change))) ** 2)
-    energy = float((slopes**2).sum()) - slopes.size * noise / 8  # the noise has slopes of its own
+    energy = float((slopes**2).sum(dtype=np.float64)) - slopes.size * noise / 8  # the noise has slopes of its own
     if energy <= 0 or noise / energy > _FINE**2:
         return 0.0
-    return float(np.clip(-(slopes * change).sum() / energy, -1, 1))
-
-
-def scene_step(costs: Floats, before: Plane, now: Plane, x: float, outer: float) -> float:
-    """By how many pixels the scene within `outer` of a column moved sideways between two frames' strips.
-
-    `costs` are theirs, see `scene_costs`. 0 where nothing there tells.
-    """
-    width = costs.shape[1]
-    inner = 4
-    columns = np.arange(int(max(0, round(x) - outer)), int(min(width, round(x) + outer + 1)))
-    columns = columns[(np.abs(columns - x) > inner + _MOST) & (columns >= _MOST) & (columns < width - _MOST)]
-    if len(columns) < 8:
-        return 0.0
-    cost = costs[:, columns].mean(1) / _NOISE
-    best = int(cost.argmin())
-    if not 0 < best < len(_STEPS) - 1:
-        return 0.0
-    if cost[best] > 0.85 * cost[len(_STEPS) // 2]:
-        return fine_step(before[:, columns], now[:, columns])
-    left, middle, right = cost[best - 1 : best + 2]
-    return float(_STEPS[best] + 0.125 * (left - right) / max(left - 2 * middle + right, 1e-12))
+    return float(np.clip(-(slopes * change).sum(dtype=np.float64) / energy, -1, 1))
 
 
 class ScratchAnalyzer(Analyzer):
     """Follows thin lines from frame to frame and keeps those that are scratches."""
 
     sees = "input"
+    domain = "luma"
 
     def begin(self, shot: Shot, format: VideoFormat) -> None:
         """Forget the shot before."""
@@ -189,20 +204,20 @@ class ScratchAnalyzer(Analyzer):
 
     def add(self, batch: FrameBatch) -> None:
         """Look for lines in one frame and hang them to those of the frame before."""
-        luma = luma_of(batch.pixels[batch.core].cpu().numpy())[0]
-        self.see(luma, batch.pts[batch.core.start])
+        self.see(batch.pixels[batch.core.start, 0].cpu().numpy(), batch.pts[batch.core.start])
 
     def see(self, luma: Plane, pts: int) -> None:
         """One more frame's luma."""
         scene = strips(luma, min(_SCENE_STRIPS, luma.shape[0]))
         free = ridges(luma, STRIPS) if min(luma.shape) >= 2 * STRIPS else []
-        costs: Floats | None = None
+        moved_scene: Scene | None = None
         for track in self._open:
-            near = [ridge for ridge in free if ridge.sign == track.sign and _apart(track, ridge) <= 3.5]
-            if not near:
+            alike = [ridge for ridge in free if ridge.sign == track.sign]
+            apart = distances(track.x[-1], track.present[-1], alike) if alike else np.array([np.inf])
+            if apart.min() > _NEAREST:
                 track.missed += 1
                 continue
-            ridge = min(near, key=lambda one: _apart(track, one))
+            ridge = alike[int(apart.argmin())]
             free.remove(ridge)
             both = ridge.present & track.present[-1]
             if self._before is not None and not track.missed and both.sum() >= 4:
@@ -213,8 +228,8 @@ class ScratchAnalyzer(Analyzer):
                 # It is a scratch only if it goes with nothing: not with what is near, not with the picture (a wall is
                 # plain, and weaves with the rest), and does not stand still.
                 x = float(np.median(ridge.x))
-                costs = scene_costs(self._before, scene) if costs is None else costs
-                scene_steps = [scene_step(costs, self._before, scene, x, reach) for reach in (_NEAR, scene.shape[1])]
+                moved_scene = moved_scene or Scene(self._before, scene)
+                scene_steps = [moved_scene.step(x, reach) for reach in (_NEAR, scene.shape[1])]
                 track.wandering.append([(moved - step) ** 2 - noise for step in (0.0, *scene_steps)])
             _extend(track, ridge, pts)
         for ridge in free:
@@ -235,11 +250,6 @@ class ScratchAnalyzer(Analyzer):
         for track in list(self._open):
             self._close(track)
         return {"lines": [line.as_json() for line in sorted(self._found, key=lambda line: line.path[0])]}
-
-
-def _apart(track: Track, ridge: Ridge) -> float:
-    both = ridge.present & track.present[-1]
-    return float(np.median(np.abs(ridge.x - track.x[-1])[both])) if both.any() else np.inf
 
 
 def _extend(track: Track, ridge: Ridge, pts: int) -> None:

@@ -23,6 +23,12 @@ Mask = npt.NDArray[np.bool_]
 _SQUARE = np.ones((3, 3), np.uint8)
 LEVELS = 3
 """Full size, half, a quarter."""
+_RELAXED = 0.75
+"""How much of the neighbours' range around a pixel counts: 1 forgives a motion that is wrong by a pixel."""
+
+
+_EVEN = -0.25
+"""Logarithm of the odds at which as much dirt is missed as is mistaken, on the films that `judge` was fitted to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +42,6 @@ class Limits:
     faint: float = 0.020
     """The same for the rest of a patch."""
     faint_unrest: float = 0.9
-    relaxed: float = 0.75
-    """How much of the neighbours' range around a pixel counts: 1 forgives a motion that is wrong by a pixel."""
     odds: float = 0.0
     """Logarithm of the odds of being dirt from which on a patch is repaired."""
     company: float = 0.01
@@ -50,7 +54,7 @@ class Limits:
     def at(cls, sensitivity: float, one_sided: bool = False) -> Limits:
         """For a sensitivity in [0, 1]; where both neighbours lie on one side, what comes or goes looks like dirt."""
         factor = 2.0 ** (1 - 2 * sensitivity)
-        odds = 6 * (0.5 - sensitivity) + (2.0 if one_sided else 0.0)
+        odds = _EVEN + 6 * (0.5 - sensitivity) + (2.0 if one_sided else 0.0)
         return cls(sure=0.030 * factor, faint=0.020 * factor**0.5, odds=odds, company=0.01 / factor)
 
 
@@ -95,81 +99,93 @@ def evened(neighbour: Plane, here: Plane) -> Plane:
     return np.asarray(neighbour + cv2.resize(slow, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
 
 
-def spikes(views: Views, relaxed: float) -> Spikes:
+def spikes(views: Views) -> Spikes:
     """Compare a frame with two neighbours that were moved into its place and evened."""
     here, one, other = views.here, views.one, views.other
     to_one, to_other = here - one, here - other
-    difference = np.maximum(np.minimum(to_one, to_other), 0) + np.minimum(np.maximum(to_one, to_other), 0)
+    low, high = np.minimum(to_one, to_other), np.maximum(to_one, to_other)
+    difference = np.maximum(low, 0) + np.minimum(high, 0)
     most, least = np.maximum(one, other), np.minimum(one, other)
-    above = here - most - relaxed * (cv2.dilate(most, _SQUARE) - most)
-    below = here - least - relaxed * (cv2.erode(least, _SQUARE) - least)
+    above = here - cv2.addWeighted(cv2.dilate(most, _SQUARE), _RELAXED, most, 1 - _RELAXED, 0)
+    below = here - cv2.addWeighted(cv2.erode(least, _SQUARE), _RELAXED, least, 1 - _RELAXED, 0)
     excess = np.maximum(above, 0) + np.minimum(below, 0)
-    missed = np.minimum(np.maximum(np.abs(to_one), np.abs(to_other)), 0.12)
+    missed = np.minimum(np.maximum(high, -low), np.float32(0.12))
     side = near(here.shape[0])
     unrest = cv2.blur(missed, (side, side), borderType=cv2.BORDER_REFLECT)
     return Spikes(excess, difference, np.asarray(unrest, np.float32))
 
 
+def _beyond(plane: Plane, least: float, unrest_times: float, unrest: Plane) -> Mask:
+    """Where a plane lies further from 0 than the root of the sum of squares of a least and a multiple of the unrest."""
+    return np.asarray(plane * plane > np.float32(least**2) + np.float32(unrest_times**2) * (unrest * unrest), bool)
+
+
 def density(found: Spikes) -> Plane:
     """The share of spikes around each pixel: what a frame tells those beside it. Rain and sparkle have company."""
-    spike = np.hypot(0.04, 1.4 * found.unrest)
     side = 2 * near(found.excess.shape[0]) + 1
-    seeds = (np.abs(found.excess) > spike).astype(np.float32)
+    seeds = _beyond(found.excess, 0.04, 1.4, found.unrest).astype(np.float32)
     return np.asarray(cv2.blur(seeds, (side, side), borderType=cv2.BORDER_REFLECT), np.float32)
 
 
 def candidates(found: Spikes, limits: Limits) -> tuple[Labels, int]:
     """Connected patches that hold a seed, light and dark apart: labels from 1, and one more than the largest."""
-    sure = np.hypot(limits.sure, limits.sure_unrest * found.unrest)
-    faint = np.hypot(limits.faint, limits.faint_unrest * found.unrest)
+    sure = _beyond(found.excess, limits.sure, limits.sure_unrest, found.unrest)
+    faint = _beyond(found.difference, limits.faint, limits.faint_unrest, found.unrest)
     result = np.zeros(found.excess.shape, np.int32)
     count = 1
-    for sign in (1, -1):
-        seeds = found.excess * sign > sure
+    for light in (True, False):
+        seeds = sure & ((found.excess > 0) == light)
         if not seeds.any():
             continue
-        lax = (found.difference * sign > faint) | seeds
-        number, labels, stats, _ = cv2.connectedComponentsWithStats(lax.astype(np.uint8), connectivity=8)
+        lax = (faint & ((found.difference > 0) == light)) | seeds
+        number, labels = cv2.connectedComponents(lax.view(np.uint8), connectivity=8)
         keep = np.zeros(number, bool)
         keep[labels[seeds]] = True
-        keep &= stats[:, cv2.CC_STAT_AREA] <= limits.largest * labels.size
+        keep &= np.bincount(labels.ravel(), minlength=number) <= limits.largest * labels.size
         keep[0] = False
         names = np.zeros(number, np.int32)
         names[keep] = np.arange(count, count + int(keep.sum()))
-        result += names[labels]
+        result += np.take(names, labels)
         count += int(keep.sum())
     return result, count
 
 
-def candidate_levels(views: Views, limits: Limits, context: Context) -> list[tuple[Labels, Table]]:
-    """Patches at full size, half and a quarter: labels, and the features of each (see `judge`)."""
+def candidate_levels(
+    views: Views, found: Spikes, limits: Limits, context: Context
+) -> list[tuple[Labels, Table]]:  # fmt: skip
+    """Patches at full size, half and a quarter: labels, and the features of each (see `judge`).
+
+    `found` are the spikes of `views`.
+    """
     levels = []
     for level in range(LEVELS):
-        found = spikes(views, limits.relaxed)
         labels, count = candidates(found, limits)
         table = measure(labels, count, views.here, views.one, views.other, found.unrest, context, 2**level)
         wanted = dirt_odds(table) > limits.odds
         wanted[0] = False
         seek(table, labels, wanted, views.here, views.one, views.other)
         levels.append((labels, table))
-        if min(views.here.shape) < 48:
+        if min(views.here.shape) < 48 or level == LEVELS - 1:
             break
         views = views.halved()
+        found = spikes(views)
     return levels
 
 
-def patches(views: Views, limits: Limits, context: Context) -> Mask:
-    """Where dirt lies."""
+def patches(views: Views, found: Spikes, limits: Limits, context: Context) -> Mask:
+    """Where dirt lies; `found` are the spikes of `views`."""
     result = np.zeros(views.here.shape, bool)
-    for labels, table in candidate_levels(views, limits, context):
+    for labels, table in candidate_levels(views, found, limits, context):
         if len(table) == 1:
             continue
         company = np.exp(table[:, FEATURES.index("company")])
         dirt = (dirt_odds(table) > limits.odds) & (company <= limits.company + 0.001)
         dirt[0] = False
-        where = dirt[labels]
+        if not dirt.any():
+            continue
+        where = np.take(dirt, labels)
         if where.shape != result.shape:
             size = result.shape[::-1]
-            where = cv2.resize(where.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST).astype(bool)
+            where = cv2.resize(where.view(np.uint8), size, interpolation=cv2.INTER_NEAREST).astype(bool)
         result |= where
     return result

@@ -6,12 +6,14 @@ motion under dirt is taken from its surroundings, since dirt itself misleads it.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
-from restore.analysis.flow import Field, Picture
+from restore.analysis.flow import Field, Picture, Plane
 from restore.stages.dedust.detect import Mask
 
 _MARGIN = 5
@@ -36,34 +38,67 @@ class Neighbour:
     """Flow to it, of reduced pictures."""
 
 
-def motion_under(field: Field, mask: Mask) -> Field:
-    """The flow (reduced pictures) with that under the mask (full size) taken from around it."""
+def under(mask: Mask, field: Field) -> Mask:
+    """Which flow (reduced pictures) a mask (full size) hides, and some around it."""
     height, width = field.shape[:2]
     hidden = cv2.resize(mask.astype(np.float32), (width, height), interpolation=cv2.INTER_AREA) > 0
-    hidden = cv2.dilate(hidden.astype(np.uint8), np.ones((5, 5), np.uint8)).astype(bool)
-    seen = (~hidden).astype(np.float32)
-    result = field.copy()
+    return cv2.dilate(hidden.view(np.uint8), np.ones((5, 5), np.uint8)).astype(bool)
+
+
+def motion_under(field: Field, hidden: Mask, box: Box | None = None) -> Field:
+    """The flow in a box (of reduced pictures; all of it by default), the hidden part taken from around it."""
+    inner = box or (slice(0, field.shape[0]), slice(0, field.shape[1]))
+    result, left = field[inner].copy(), hidden[inner].copy()
     for sigma in (3.0, 12.0):
-        weight = cv2.GaussianBlur(seen, (0, 0), sigma)
-        smooth = cv2.GaussianBlur(field * seen[..., None], (0, 0), sigma) / np.maximum(weight, 1e-6)[..., None]
-        where = hidden & (weight > 0.02)
-        result[where] = smooth[where]
-        hidden = hidden & ~where
-        if not hidden.any():
+        if not left.any():
             break
+        outer, place = _grown(inner, int(4 * sigma), hidden.shape)
+        seen = (~hidden[outer]).astype(np.float32)
+        weight = cv2.GaussianBlur(seen, (0, 0), sigma)[place]
+        smooth = cv2.GaussianBlur(field[outer] * seen[..., None], (0, 0), sigma)[place]
+        where = left & (weight > 0.02)
+        result[where] = smooth[where] / weight[where][:, None]
+        left &= ~where
     return result
 
 
-def _fetched(neighbour: Neighbour, field: Field, box: Box, shape: tuple[int, ...]) -> Picture:
+def _grown(box: Box, reach: int, shape: tuple[int, ...]) -> tuple[Box, Box]:
+    """A box that reaches further within a picture, and where the first lies in it."""
+    starts = [max(0, side.start - reach) for side in box]
+    outer = tuple(slice(s, min(size, side.stop + reach)) for s, side, size in zip(starts, box, shape, strict=False))
+    place = tuple(slice(side.start - s, side.stop - s) for s, side in zip(starts, box, strict=True))
+    return (outer[0], outer[1]), (place[0], place[1])
+
+
+def _reduced(box: Box, shape: tuple[int, ...], field: Field) -> Box:
+    """The part of a field that tells the motion of a box of the picture of this shape."""
+    ends = []
+    for side, full, small in zip(box, shape, field.shape, strict=False):
+        first, last = ((place + 0.5) * small / full - 0.5 for place in (side.start, side.stop - 1))
+        ends.append(slice(max(0, int(np.floor(first))), min(small, int(np.floor(last)) + 2)))
+    return ends[0], ends[1]
+
+
+def _fetched(neighbour: Neighbour, hidden: Mask, box: Box, shape: tuple[int, ...]) -> Picture:
     """The part of a neighbour that belongs into a box."""
     height, width = shape[:2]
-    sy, sx = height / field.shape[0], width / field.shape[1]
+    sy, sx = height / neighbour.field.shape[0], width / neighbour.field.shape[1]
+    inner = _reduced(box, shape, neighbour.field)
+    field = motion_under(neighbour.field, hidden, inner)
     y, x = np.mgrid[box].astype(np.float32)
-    at_x, at_y = (x + 0.5) / sx - 0.5, (y + 0.5) / sy - 0.5
+    at_x, at_y = (x + 0.5) / sx - 0.5 - inner[1].start, (y + 0.5) / sy - 0.5 - inner[0].start
     motion = cv2.remap(field, at_x, at_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    moved_x, moved_y = x + motion[..., 0] * np.float32(sx), y + motion[..., 1] * np.float32(sy)
-    found = cv2.remap(neighbour.picture, moved_x, moved_y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
-    return np.asarray(found.reshape(*y.shape, -1), np.float32)
+    return fetched(neighbour.picture, x + motion[..., 0] * np.float32(sx), y + motion[..., 1] * np.float32(sy))
+
+
+def fetched(picture: Picture, x: Plane, y: Plane) -> Picture:
+    """What of a picture (H, W, C) lies at these places, (h, w, C), bicubic; channel by channel, which is quicker where
+    each lies by itself in memory."""
+    planes = [
+        cv2.remap(picture[..., c], x, y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+        for c in range(picture.shape[2])
+    ]
+    return np.asarray(np.stack(planes, axis=-1), np.float32)
 
 
 def _spatial(part: Picture, hole: Mask, random: np.random.Generator, noise: float) -> Picture:
@@ -102,22 +137,19 @@ def fill(
         The repaired frame, and the pixels that were changed: dirt's soft rim is included, and what looks no different
         from its repair is left out.
     """
-    result, changed = here.copy(), np.zeros(mask.shape, bool)
+    result, changed = np.copy(here, order="K"), np.zeros(mask.shape, bool)
     if not mask.any():
         return result, changed
-    fields = [motion_under(neighbour.field, mask) for neighbour in neighbours]
+    hidden = [under(mask, neighbour.field) for neighbour in neighbours]
     random = np.random.default_rng(abs(seed))
     joined = cv2.dilate(mask.astype(np.uint8), np.ones((5, 5), np.uint8))
-    _, labels, stats, _ = cv2.connectedComponentsWithStats(joined, connectivity=8)
-    for label, (x, y, w, h, _) in enumerate(stats[1:], 1):
-        box = (
-            slice(max(0, int(y) - _MARGIN), min(mask.shape[0], int(y + h) + _MARGIN)),
-            slice(max(0, int(x) - _MARGIN), min(mask.shape[1], int(x + w) + _MARGIN)),
-        )
+    _, labels = cv2.connectedComponents(joined, connectivity=8)
+    for label, (rows, columns) in enumerate(_boxes(labels), 1):
+        box, _ = _grown((rows, columns), _MARGIN, mask.shape)
         hole = labels[box] == label  # a rim of two pixels more than the mask
         known = labels[box] == 0
-        part = here[box]
-        offers = [_fetched(n, f, box, mask.shape) for n, f in zip(neighbours, fields, strict=True)]
+        part = np.ascontiguousarray(here[box])
+        offers = [_fetched(n, h, box, mask.shape) for n, h in zip(neighbours, hidden, strict=True)]
         filled, noise = _best(part, hole, known, offers, random)
         repaired = _worth_changing(filled - part, mask[box] & hole, hole, noise)
         if whole is not None:
@@ -125,6 +157,18 @@ def fill(
         result[box][repaired] = filled[repaired]
         changed[box] |= repaired
     return result, changed
+
+
+def _boxes(labels: npt.NDArray[np.int32]) -> Iterator[Box]:
+    """The rows and columns that each label from 1 on lies in (OpenCV's own take five times as long to find)."""
+    where = np.flatnonzero(labels)
+    owners = labels.ravel()[where]
+    order = np.argsort(owners, kind="stable")
+    starts = np.flatnonzero(np.diff(owners[order], prepend=0))
+    places = np.divmod(where[order], labels.shape[1])
+    ends = [(np.minimum.reduceat(axis, starts), np.maximum.reduceat(axis, starts)) for axis in places]
+    for top, bottom, left, right in zip(*ends[0], *ends[1], strict=True):
+        yield slice(int(top), int(bottom) + 1), slice(int(left), int(right) + 1)
 
 
 def _worth_changing(difference: Picture, core: Mask, hole: Mask, noise: float) -> Mask:

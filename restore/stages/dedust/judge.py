@@ -51,6 +51,7 @@ WEIGHTS = (
 OFFSET = 0.284
 
 
+_SQUARE, _RING = np.ones((3, 3), np.uint8), np.ones((7, 7), np.uint8)
 _NOWHERE = 1.02
 _PATCH = 12
 """Half the side of the largest piece that is sought in the neighbours,"""
@@ -88,36 +89,47 @@ def measure(
         context: what is known of the surroundings.
         scale: by how much these pictures are reduced.
     """
-    ring = cv2.dilate(labels.astype(np.float32), np.ones((7, 7), np.uint8)).astype(np.int32)
-    ring[cv2.dilate((labels > 0).astype(np.uint8), np.ones((3, 3), np.uint8)) > 0] = 0
-    on_patch, on_ring = np.flatnonzero(labels), np.flatnonzero(ring)
-    to_one, to_other = np.abs(here - one), np.abs(here - other)
+    if count == 1:
+        return np.zeros((1, len(FEATURES)))
+    ring = cv2.dilate(labels.astype(np.float32), _RING).astype(np.int32)
+    ring *= cv2.dilate((labels > 0).view(np.uint8), _SQUARE) == 0
+    on_patch, on_ring = np.flatnonzero(labels > 0), np.flatnonzero(ring > 0)
+    of_patch, of_ring = labels.ravel()[on_patch], ring.ravel()[on_ring]
 
-    def mean(plane: Plane, where: npt.NDArray[np.intp], owners: Labels) -> Table:
-        total = np.bincount(owners.ravel()[where], plane.ravel()[where].astype(np.float64), count)
-        area = np.maximum(np.bincount(owners.ravel()[where], minlength=count), 1)
-        return np.asarray(total / area, np.float64)
+    def mean(values: Plane, owners: Labels) -> Table:
+        total = np.bincount(owners, values.astype(np.float64), count)
+        return np.asarray(total / np.maximum(np.bincount(owners, minlength=count), 1), np.float64)
 
-    company, unsteady, speed = context.resized(labels.shape[::-1])
-    contrast = np.maximum(mean(np.minimum(to_one, to_other), on_patch, labels), 1e-4)
-    split = np.abs(one - other)
-    smooth = (one + other) / 2
-    rough = np.abs(cv2.Sobel(smooth, cv2.CV_32F, 1, 0)) / 8 + np.abs(cv2.Sobel(smooth, cv2.CV_32F, 0, 1)) / 8
-    area = np.maximum(np.bincount(labels.ravel()[on_patch], minlength=count), 1) * float(scale * scale)
+    def views_at(where: npt.NDArray[np.intp]) -> list[Plane]:
+        first, one_, other_ = (plane.ravel()[where] for plane in (here, one, other))
+        return [np.abs(first - one_), np.abs(first - other_), np.abs(one_ - other_)]
+
+    company, unsteady, speed = (plane.ravel()[on_patch] for plane in context.resized(labels.shape[::-1]))
+    to_one, to_other, split = views_at(on_patch)
+    ring_to_one, ring_to_other, ring_split = views_at(on_ring)
+    contrast = np.maximum(mean(np.minimum(to_one, to_other), of_patch), 1e-4)
+    area = np.maximum(np.bincount(of_patch, minlength=count), 1) * float(scale * scale)
     columns = (
         contrast,
-        mean(np.maximum(to_one, to_other), on_ring, ring) / contrast + 0.02,
-        mean(split, on_ring, ring) / contrast + 0.02,
-        mean(split, on_patch, labels) / contrast + 0.02,
-        contrast / (mean(unrest, on_patch, labels) + 0.004),
-        mean(company, on_patch, labels) + 0.001,
+        mean(np.maximum(ring_to_one, ring_to_other), of_ring) / contrast + 0.02,
+        mean(ring_split, of_ring) / contrast + 0.02,
+        mean(split, of_patch) / contrast + 0.02,
+        contrast / (mean(unrest.ravel()[on_patch], of_patch) + 0.004),
+        mean(company, of_patch) + 0.001,
         area,
-        mean(unsteady, on_patch, labels) + 0.05,
-        mean(speed, on_patch, labels) + 0.2,
-        mean(rough, on_ring, ring) / contrast + 0.02,
+        mean(unsteady, of_patch) + 0.05,
+        mean(speed, of_patch) + 0.2,
+        mean(_roughness(one, other).ravel()[on_ring], of_ring) / contrast + 0.02,
         np.full(count, _NOWHERE),
     )
     return np.asarray(np.log(np.stack(columns, axis=1)), np.float64)
+
+
+def _roughness(one: Plane, other: Plane) -> Plane:
+    """How much the mean of two pictures changes from pixel to pixel, across and down together."""
+    both = cv2.add(one, other)
+    slopes = [cv2.Sobel(both, cv2.CV_32F, *order, scale=1 / 16) for order in ((1, 0), (0, 1))]
+    return np.asarray(np.abs(slopes[0]) + np.abs(slopes[1]), np.float32)
 
 
 def seek(table: Table, labels: Labels, wanted: npt.NDArray[np.bool_], here: Plane, one: Plane, other: Plane) -> None:

@@ -13,12 +13,20 @@ from restore.analysis.flow import (
     Small,
     enlarged,
     flow_between,
+    grid,
     moved,
     reduced_luma,
     reduction,
+    same_plane,
 )
-from restore.stages.dedust.detect import Views, density, evened, spikes
+from restore.stages.dedust.detect import Spikes, Views, density, evened, spikes
 from restore.stages.dedust.judge import Context
+
+_WINDOW = 17
+"""Pixels of the reduced pictures over which two motions are compared."""
+_CLEARLY, _SAME = 0.9, 0.3
+"""Flow is believed where what it misses is less than this share of what the common motion misses, and this many
+steps of 8 bits less."""
 
 
 class Lumas:
@@ -33,18 +41,20 @@ class Lumas:
         self._small: dict[int, Small] = {}
         self._fields: dict[tuple[int, int], Field] = {}
         self._views: dict[tuple[int, ...], Views] = {}
+        self._spikes: dict[tuple[int, ...], Spikes] = {}
         self._density: dict[tuple[int, ...], Plane] = {}
 
     def see(self, pts: Sequence[int], frames: Sequence[Plane]) -> None:
         """These frames, in order, and no others."""
         fresh = dict(zip(pts, frames, strict=True))
-        same = {key for key in fresh if key in self._frames and np.array_equal(fresh[key], self._frames[key])}
+        same = {key for key in fresh if key in self._frames and same_plane(fresh[key], self._frames[key])}
         if len({plane.shape for plane in (*fresh.values(), *self._frames.values())}) > 1:
             same = set()
         self._order, self._frames = list(pts), fresh
         self._small = {key: value for key, value in self._small.items() if key in same}
         self._fields = {key: value for key, value in self._fields.items() if same.issuperset(key)}
         self._views = {key: value for key, value in self._views.items() if same.issuperset(key)}
+        self._spikes = {key: value for key, value in self._spikes.items() if same.issuperset(key)}
         self._density = {key: value for key, value in self._density.items() if same.issuperset(key)}
 
     def beside(self, here: int) -> list[int]:
@@ -79,7 +89,8 @@ class Lumas:
             place, last = self._order.index(here), self._order.index(there)
             step = self._order[place + (1 if last > place else -1)]
             if step == there:
-                field = flow_between(self._reduced(here), self._reduced(there))
+                pair = self._reduced(here), self._reduced(there)
+                field = settled(flow_between(*pair), *pair)
             else:
                 first = self.motion(here, step)
                 field = first + moved(self.motion(step, there), first)
@@ -93,10 +104,16 @@ class Lumas:
             frame = self._frames[here]
             others = []
             for there in key[1:]:
-                field = enlarged(self.motion(here, there), *frame.shape)
-                others.append(evened(moved(self._frames[there], field), frame))
+                others.append(evened(_shown(self._frames[there], self.motion(here, there), frame), frame))
             self._views[key] = Views(frame, *others)
         return self._views[key]
+
+    def spikes(self, here: int) -> Spikes:
+        """How a frame sticks out of the two `beside` it."""
+        key = (here, *self.beside(here))
+        if key not in self._spikes:
+            self._spikes[key] = spikes(self.views(here))
+        return self._spikes[key]
 
     def context(self, here: int) -> Context:
         """What is known of the surroundings of every pixel."""
@@ -119,8 +136,32 @@ class Lumas:
     def _own_density(self, here: int) -> Plane:
         key = (here, *self.beside(here))
         if key not in self._density:
-            found = density(spikes(self.views(here), relaxed=0.75))
+            found = density(self.spikes(here))
             size = (max(1, found.shape[1] // 4), max(1, found.shape[0] // 4))
             small = cv2.resize(found, size, interpolation=cv2.INTER_AREA)
             self._density[key] = np.maximum(small - 2 * np.median(small), 0)
         return self._density[key]
+
+
+def settled(field: Field, here: Small, there: Small) -> Field:
+    """Flow where it predicts clearly better than the motion that most of the picture has, and that motion elsewhere: on
+    a plain wall flow is led astray by grain, and by the very dirt that is sought."""
+    common = np.broadcast_to(np.median(field.reshape(-1, 2)[::7], axis=0), field.shape).astype(np.float32)
+    target, source = here.astype(np.float32), there.astype(np.float32)
+    along, together = (cv2.blur(cv2.absdiff(target, moved(source, one)), (_WINDOW, _WINDOW)) for one in (field, common))
+    believed = along < _CLEARLY * together - _SAME
+    common[believed] = field[believed]
+    return common
+
+
+_OUTSIDE = -1e4
+
+
+def _shown(other: Plane, field: Field, here: Plane) -> Plane:
+    """Another frame's luma moved into place; where it does not show what is here, this frame's own: it cannot judge."""
+    where = cv2.add(enlarged(field, *here.shape), grid(*here.shape))
+    found = cv2.remap(other, where, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=_OUTSIDE)
+    outside = found < _OUTSIDE / 1000
+    if outside.any():
+        found[outside] = here[outside]
+    return np.asarray(found, np.float32)

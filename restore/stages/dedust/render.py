@@ -24,6 +24,7 @@ class Dedust(Stage[DedustOptions]):
     """Repairs dirt on single frames and scratches along a shot; all else stays as it is, to the bit."""
 
     name = "dedust"
+    version = 2
     domain = "rgb"
     needs_progressive = True
     editable: ClassVar[frozenset[str]] = frozenset({"sensitivity", "strength", "dust", "scratches", "lines"})
@@ -31,15 +32,20 @@ class Dedust(Stage[DedustOptions]):
 
     def __init__(self, options: DedustOptions) -> None:
         super().__init__(options)
+        self._forget()
+
+    def _forget(self) -> None:
         self._lumas = Lumas()
+        self._before: dict[int, tuple[int, Picture, Plane]] = {}
+        """By pts: where a frame lay in memory, what keeps it there, and its luma."""
 
     def __getstate__(self) -> dict[str, Any]:
         # What it remembers only saves time, and cannot be sent to a worker.
-        return {**self.__dict__, "_lumas": None}
+        return {**self.__dict__, "_lumas": None, "_before": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
-        self._lumas = Lumas()
+        self._forget()
 
     def window(self) -> Window:
         """Two frames either side: the neighbours, and what tells whether those spike as well."""
@@ -63,21 +69,21 @@ class Dedust(Stage[DedustOptions]):
 
     def open(self, device: Device, format: VideoFormat) -> None:
         """Start with nothing remembered."""
-        self._lumas = Lumas()
+        self._forget()
 
     def process(self, batch: FrameBatch, values: Values) -> tuple[torch.Tensor, torch.Tensor]:
         """Repair the core frames; the mask says where."""
         told = {**self.options.model_dump(), **values}
-        pixels = batch.pixels.cpu()
-        lumas = luma_of(pixels.numpy())
+        pixels = batch.pixels.cpu().numpy()
         present = [n for n, valid in enumerate(batch.valid) if valid]
         keys = {n: batch.pts[n] for n in present}
+        lumas = self._seen(keys, pixels)
         self._lumas.see([keys[n] for n in present], [lumas[n] for n in present])
-        pictures = {keys[n]: np.ascontiguousarray(pixels[n].permute(1, 2, 0).numpy()) for n in present}
+        pictures = {keys[n]: pixels[n].transpose(1, 2, 0) for n in present}
         results, masks = [], []
         for n in range(*batch.core.indices(len(batch.pts))):
             picture, mask = self._repaired(keys[n], pictures, lumas[n], told)
-            results.append(torch.from_numpy(picture).permute(2, 0, 1))
+            results.append(torch.from_numpy(picture.transpose(2, 0, 1)))
             masks.append(torch.from_numpy(mask)[None])
         where = torch.stack(masks).to(batch.pixels.device)
         if told["show"] == "mask":
@@ -86,6 +92,14 @@ class Dedust(Stage[DedustOptions]):
         if told["strength"] < 1:
             repaired = torch.lerp(batch.pixels[batch.core], repaired, float(told["strength"]))
         return repaired, where
+
+    def _seen(self, keys: dict[int, int], pixels: Picture) -> dict[int, Plane]:
+        """Luma of frames of the batch, (N, 3, H, W): most of them, in the same place in memory, the last one had."""
+        places = {key: pixels[n].__array_interface__["data"][0] for n, key in keys.items()}
+        known = {key: luma for key, (place, _, luma) in self._before.items() if places.get(key) == place}
+        lumas = {key: known[key] if key in known else luma_of(pixels[n : n + 1])[0] for n, key in keys.items()}
+        self._before = {key: (places[key], pixels, lumas[key]) for key in lumas}
+        return {n: lumas[key] for n, key in keys.items()}
 
     def _repaired(
         self, pts: int, pictures: dict[int, Picture], luma: Plane, told: dict[str, Any]
@@ -105,13 +119,12 @@ class Dedust(Stage[DedustOptions]):
         if scratched.any():
             mended, changed = mend_scratches(here, traces, self._beside(pts, pictures, lines))
             changed &= ~forbidden
-            result = np.where(changed[..., None], mended, here)
+            result = _kept(mended, here, forbidden)
         if dirt.any() or wanted.any():
             beside = [Neighbour(pictures[there], self._lumas.motion(pts, there)) for there in self._lumas.beside(pts)]
             filled, filled_where = fill(result, (dirt | wanted) & ~forbidden, beside, seed=pts, whole=wanted)
-            filled_where &= ~forbidden
-            result = np.where(filled_where[..., None], filled, result)
-            changed = changed | filled_where
+            result = _kept(filled, result, forbidden)
+            changed = changed | (filled_where & ~forbidden)
         return result, changed
 
     def _beside(self, pts: int, pictures: dict[int, Picture], lines: list[Line]) -> list[Beside]:
@@ -131,7 +144,7 @@ class Dedust(Stage[DedustOptions]):
         if not told["dust"] or len(lumas.beside(pts)) < 2:  # of one or two frames none can say which is dirty
             return np.zeros(luma.shape, bool)
         limits = Limits.at(float(told["sensitivity"]), one_sided=lumas.one_sided(pts))
-        found = patches(lumas.views(pts), limits, lumas.context(pts))
+        found = patches(lumas.views(pts), lumas.spikes(pts), limits, lumas.context(pts))
         if scratched.any():
             found &= ~cv2.dilate(scratched.astype(np.uint8), np.ones((3, 3), np.uint8)).astype(bool)
         return found
@@ -142,4 +155,11 @@ class Dedust(Stage[DedustOptions]):
 
     def close(self) -> None:
         """Forget the frames."""
-        self._lumas = Lumas()
+        self._forget()
+
+
+def _kept(picture: Picture, before: Picture, forbidden: Mask) -> Picture:
+    """A repaired picture, as it was where a person forbids repairs."""
+    if forbidden.any():
+        picture[forbidden] = before[forbidden]
+    return picture

@@ -15,7 +15,7 @@ from restore.analysis.flow import Field, Picture, Plane
 from restore.analysis.ridges import best_path, precise, reach, response, strips
 from restore.errors import OptionError
 from restore.stages.dedust.detect import Mask
-from restore.stages.dedust.fill import motion_under
+from restore.stages.dedust.fill import fetched, motion_under, under
 from restore.stages.dedust.peel import View, peel
 
 Rows = npt.NDArray[np.float32]
@@ -184,8 +184,8 @@ def mend_scratches(here: Picture, traces: Sequence[Trace | None], beside: Sequen
     whole = scratch_mask([trace for trace in traces if trace is not None], shape)
     if not whole.any():
         return here, changed
-    fields = [motion_under(other.field, whole) for other in beside]
-    result = here.copy()
+    fields = [motion_under(other.field, under(whole, other.field)) for other in beside]
+    result = np.copy(here, order="K")
     for number, trace in enumerate(traces):
         if trace is None:
             continue
@@ -214,9 +214,7 @@ def _moved(other: Beside, field: Field, number: int, columns: tuple[int, int], s
         field, (x + 0.5) / sx - 0.5, (y + 0.5) / sy - 0.5, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
     )
     at_x, at_y = x + motion[..., 0] * np.float32(sx), y + motion[..., 1] * np.float32(sy)
-    picture = cv2.remap(other.picture, at_x, at_y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE).reshape(
-        *x.shape, -1
-    )
+    picture = fetched(other.picture, at_x, at_y)
     valid = (at_x >= 0) & (at_x <= width - 1) & (at_y >= 0) & (at_y <= height - 1)
     row = np.clip(np.round(at_y).astype(int), 0, height - 1)
     away = np.full(x.shape, _FAR, np.float32)
@@ -228,4 +226,4 @@ def _moved(other: Beside, field: Field, number: int, columns: tuple[int, int], s
             away = theirs
         else:
             valid &= np.abs(theirs) > trace.half
-    return View(np.asarray(picture.reshape(*x.shape, -1), np.float32), away, valid)
+    return View(picture, away, valid)

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from restore.analysis.flow import Field, Plane, Small, flow_between, moved, reduction
+from restore.analysis.flow import Field, Plane, Small, enlarged, flow_between, grid, moved, reduction, same_plane
 
 _CLEARLY = 0.75
 """Motion is believed where it lowers the difference to this share of that without motion."""
@@ -35,12 +35,11 @@ class Motion:
         self._frames: dict[int, Plane] = {}
         self._small: dict[int, tuple[Plane, Small]] = {}
         self._steps: dict[tuple[int, int], Field] = {}
-        self._grids: dict[tuple[int, int], Field] = {}
 
     def see(self, pts: Sequence[int], lumas: Sequence[Plane]) -> None:
         """These frames, in order, and no others."""
         fresh = dict(zip(pts, lumas, strict=True))
-        same = {key for key in fresh if key in self._frames and np.array_equal(fresh[key], self._frames[key])}
+        same = {key for key in fresh if key in self._frames and same_plane(fresh[key], self._frames[key])}
         self._order, self._frames = list(pts), fresh
         self._small = {key: value for key, value in self._small.items() if key in same}
         self._steps = {key: value for key, value in self._steps.items() if same.issuperset(key)}
@@ -79,13 +78,8 @@ class Motion:
 
     def fetched(self, plane: Plane, field: Field) -> Plane:
         """A plane, of any size, moved along the flow of reduced pictures."""
-        height, width = plane.shape
-        if (height, width) not in self._grids:
-            x, y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
-            self._grids[height, width] = np.dstack((x, y))
-        scale = np.array((width / field.shape[1], height / field.shape[0]), np.float32)
-        where = cv2.resize(field * scale, (width, height), interpolation=cv2.INTER_LINEAR)
-        cv2.add(where, self._grids[height, width], where)
+        where = enlarged(field, *plane.shape)
+        cv2.add(where, grid(*plane.shape), where)
         return np.asarray(
             cv2.remap(plane, where, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE), np.float32
         )  # fmt: skip

@@ -26,6 +26,7 @@ class Denoise(Stage[DenoiseOptions]):
     """Luma and colour differences, each at its own size, averaged along luma's motion, then cleaned frame by frame."""
 
     name = "denoise"
+    version = 2
     domain = "planes"
     needs_progressive = True
     editable: ClassVar[frozenset[str]] = frozenset({"strength", "spatial", "color", "level", "noise"})

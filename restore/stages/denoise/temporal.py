@@ -67,9 +67,9 @@ def average(
             weight = np.minimum(weight, limit)
         weights.append(weight)
         full = cv2.resize(weight, (width, height), interpolation=cv2.INTER_LINEAR)
-        total += full * other
-        divisor += full
-        squares += full * full
+        cv2.accumulateProduct(full, other, total)
+        cv2.accumulate(full, divisor)
+        cv2.accumulateSquare(full, squares)
     return Average(total / divisor, squares / (divisor * divisor), weights)
 
 

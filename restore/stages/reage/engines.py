@@ -53,8 +53,11 @@ class Engine(Protocol):
     """Changes ages. One object serves one stage; it remembers nothing from call to call that shapes the result."""
 
     name: str
-    framing: Framing
-    """How much of the head a crop shows."""
+
+    @property
+    def framing(self) -> Framing:
+        """How much of the head a crop shows."""
+        ...
 
     def side(self, eye_distance: float) -> int:
         """S, pixels of a crop's side, for a face whose eyes lie so many pixels of the source apart."""

@@ -15,7 +15,7 @@ from restore.stages.reage.alignment import similarities
 
 Array = npt.NDArray[np.float64]
 
-_SPAN = 5.2
+_SPAN = 4.6
 """Side of what is shown, in eye distances: the head, with a little room."""
 _DOWN = 0.35
 """From between the eyes to the middle of what is shown, in eye distances."""

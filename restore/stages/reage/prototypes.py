@@ -119,8 +119,11 @@ class Table:
     def change(self, name: str, source: Tensor, target: Tensor) -> Tensor:
         """(N, ...): by how much a curve rises from (N,) source to target ages."""
         ages = torch.stack((source, target)).cpu().numpy()
-        shares = torch.from_numpy(basis(ages[1]) - basis(ages[0])).to(source)
-        return torch.einsum("nk,k...->n...", shares, self._curves[name])
+        shares: Tensor = torch.from_numpy(basis(ages[1]) - basis(ages[0])).to(source)
+        curve = self._curves[name]
+        shares = shares.reshape(*shares.shape, *[1] * (curve.dim() - 1))
+        # No matrix product: its last digits would depend on the number of threads.
+        return sum((shares[:, k] * curve[k] for k in range(len(curve))), torch.zeros((), device=curve.device))
 
     def map_change(self, name: str, source: Tensor, target: Tensor, grid: Tensor) -> Tensor:
         """(N, C, s, s): the same of a map, at an (N, s, s, 2) grid of places as `grid_sample` takes it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
@@ -12,24 +13,35 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from restore.faces.identify import Said, choose_embedder
+from restore.faces.identify import Said, embedder_name
 from restore.faces.wanted import Wanted
 from restore.frames import ColorInfo, FrameBatch, PixelFormat, VideoFormat
 from restore.pipeline.contract import Analyzer, Device, Finding, Stage, Values, Window
 from restore.provenance.consent import Claim, checked_claim
 from restore.stages.reage.actor import chosen
 from restore.stages.reage.ages import Keyed
-from restore.stages.reage.alignment import Array, cropped, matrix_of, place_of, put_back, similarities
+from restore.stages.reage.alignment import (
+    Array,
+    applied,
+    cropped,
+    inverse,
+    matrix_of,
+    place_of,
+    put_back,
+    similarities,
+)
 from restore.stages.reage.analysis import FaceAnalyzer
 from restore.stages.reage.engines import Engine, Faces, Wishes, choose_engine
 from restore.stages.reage.grain import degrained
 from restore.stages.reage.look import Look, covered
-from restore.stages.reage.masks import enlarged_mask, framed
+from restore.stages.reage.masks import enlarged_mask, framed, lasting
 from restore.stages.reage.options import OLDEST, ReageOptions, parse_zones
 from restore.stages.reage.steady import View, steadied
 
 _REACH = 2
 """Frames either side over which a delta is averaged."""
+_LEAST = 1 / 2048
+"""What is changed by less is left as it is, to the bit."""
 _USUAL_AGE = 50.0
 """Of a person of whom nothing is known."""
 Key = tuple[int, int]
@@ -79,8 +91,7 @@ class Reage(Stage[ReageOptions]):
 
     def analysed(self) -> dict[str, Any]:
         """Where faces are depends on what looks for them alone."""
-        embedder = choose_embedder()
-        known = {"detector": self.options.detector, "apart": embedder.name if embedder else None}
+        known = {"detector": self.options.detector, "apart": embedder_name()}
         return known if self.options.at is None else {**known, "at": self.options.at}
 
     def analyzer(self) -> Analyzer:
@@ -145,7 +156,7 @@ class Reage(Stage[ReageOptions]):
         """The core frames, and where they were changed; how strongly is noted in the matte."""
         pixels = batch.pixels[batch.core]
         mask = torch.zeros((len(pixels), 1, *pixels.shape[2:]), dtype=torch.bool, device=pixels.device)
-        told = {**self.options.model_dump(), **values}
+        told = {**self.options.model_dump(), **values, "seed": self._seed}
         strength = Keyed.parse(told["strength"], 0, 2, "a strength")
         if strength.is_nought or not told.get("actor"):
             return pixels, mask
@@ -162,6 +173,11 @@ class Reage(Stage[ReageOptions]):
                     planes = (result[place], mask[place, 0], matte[place, 0])
                     self._change(planes, number, path, batch.pts, n, weight)
         return result, mask
+
+    @property
+    def _seed(self) -> int:
+        """The same in all shots, another for another actor."""
+        return zlib.crc32(repr((self.options.actor, self.options.at)).encode()) % 1000
 
     def _forget(self, batch: FrameBatch, told: dict[str, Any]) -> None:
         """Let go of views that cannot be used again."""
@@ -193,12 +209,13 @@ class Reage(Stage[ReageOptions]):
                 degrained(crops), torch.from_numpy(points).to(crops),
                 torch.full((len(listed),), _age(told)).to(crops),
                 torch.tensor([to.at(time, rate) for time in seconds]).to(crops),
-                [_wishes(told, {z: k.at(time, rate) for z, k in zones.items()}, number)
-                 for (number, _, _), time in zip(listed, seconds, strict=True)],
+                [_wishes(told, {z: k.at(time, rate) for z, k in zones.items()}) for time in seconds],
             )  # fmt: skip
             deltas = self._engine.deltas(faces)
             for (number, n, matrix), crop, delta in zip(listed, crops, deltas, strict=True):
-                self._views[number, batch.pts[n]] = View(matrix, crop, delta)
+                look = paths[number].look
+                cover = None if look is None else covered(crop, look)
+                self._views[number, batch.pts[n]] = View(matrix, crop, delta, cover)
 
     def _change(
         self, planes: tuple[Tensor, Tensor, Tensor], number: int, path: _Path, pts: Sequence[int], n: int, weight: float
@@ -210,18 +227,20 @@ class Reage(Stage[ReageOptions]):
         place = place_of(view.matrix, side, result.shape[1], result.shape[2])
         if place is None:
             return
-        beside = [(abs(m - n), self._views.get((number, pts[m]))) for m in range(n - _REACH, n + _REACH + 1)
-                  if 0 <= m < len(pts) and m != n]  # fmt: skip
-        delta = steadied(view, [(away, other) for away, other in beside if other is not None])
+        near = range(max(0, n - _REACH), min(len(pts), n + _REACH + 1))
+        views = {m - n: self._views[number, pts[m]] for m in near if (number, pts[m]) in self._views}
+        delta = steadied(view, [(abs(away), other) for away, other in views.items() if away])
         shown = framed(side, result.device)
-        if path.look is not None:
-            shown = shown * (1 - enlarged_mask(covered(view.crop, path.look), side).to(shown))
+        covers = {away: other.cover for away, other in views.items() if other.cover is not None}
+        if covers:
+            shown = shown * (1 - enlarged_mask(lasting(covers), side).to(shown))
         back = put_back(torch.cat((delta * shown, shown[None])), view.matrix, place)
-        where = back[3] > 0
         rows, columns = place.slices
-        result[:, rows, columns] += torch.where(where, weight * back[:3], 0.0)
+        change = weight * back[:3]
+        where = change.abs().amax(0) > _LEAST
+        result[:, rows, columns] += torch.where(where, change, 0.0)
         mask[rows, columns] |= where
-        matte[rows, columns] = torch.maximum(matte[rows, columns], torch.where(where, weight * back[3], 0.0))
+        matte[rows, columns] = torch.maximum(matte[rows, columns], weight * back[3].clamp(min=0))
 
 
 class _Path:
@@ -255,8 +274,6 @@ class _Path:
 
     def points_in(self, pts: int, matrix: Array) -> Array:
         """(5, 2) pixels of the crop."""
-        from restore.stages.reage.alignment import applied, inverse
-
         return applied(inverse(matrix), self._points[self._row(pts)])
 
 
@@ -270,8 +287,8 @@ def _age(told: Values) -> float:
     return float(told["from_age"] or told.get("age") or _USUAL_AGE)
 
 
-def _wishes(told: Values, zones: dict[str, float], number: int) -> Wishes:
+def _wishes(told: Values, zones: dict[str, float]) -> Wishes:
     return Wishes(
         float(told["wrinkles"]), float(told["skin"]), float(told["shape"]), float(told["hair"]), told["hair_color"],
-        told["brow_color"], zones, number,
+        told["brow_color"], zones, int(told["seed"]),
     )  # fmt: skip

@@ -42,10 +42,15 @@ _LINE_WIDTH = 0.75
 """Of a band's lines, in its wider sigma."""
 _MOVED = Oval(0, 0.2, 1.25, 1.75)
 """Outside this nothing is moved."""
+_OF_MAPS = 1.0
+"""Averages of faces that are not quite in register are paler than what they are averages of."""
 _SHINIER = 0.2
 """What is light gains no more: it would look wet."""
 _OF_LEVEL = 0.4
 """How much of the skin's darkening is made: the rest may be how photographs are exposed."""
+_UNEVEN_YOUNGER, _UNEVEN_OLDER, _MOST_UNEVEN = 0.45, 0.30, 0.2
+"""By how much broad light and dark of the skin change in thirty years: evenly coloured skin alone makes faces look
+up to twenty years younger (B. Fink, K. Grammer, P. J. Matts, Evolution and Human Behavior 27, 2006)."""
 _FARTHEST = 0.07
 """Eye distances by which nothing is moved further."""
 
@@ -154,8 +159,15 @@ class SiftEngine:
         darker[:, :, 1:_BROAD] = (_LINE_SHARE * most).clamp(-1.2, 2.6)
         masks = torch.stack(list(zone_masks(place.x, place.y).values()), 1) * place.skin[:, None]
         side, unit = tone.shape[-1], place.unit * _COARSE
-        maps = torch.einsum("nzbs,nzij->nbsij", torch.stack((darker, lighter), -1), masks)
+        # No matrix product: its last digits would depend on the number of threads.
+        weights = torch.stack((darker, lighter), -1)[..., None, None]
+        maps = torch.zeros((len(tone), len(EDGES), 2, *masks.shape[2:]), device=masks.device)
+        for zone in range(len(ZONES)):
+            maps += weights[:, zone] * masks[:, zone, None, None]
+        side, unit = tone.shape[-1], place.unit * _COARSE
         change = torch.zeros_like(tone)
+        uneven = _uneven(target - source) * _wished(faces.wishes, "skin", source)
+        uneven = uneven[:, None, None] * _fine(place.skin[:, None], side)[:, 0]
         for number, band in enumerate(bands_of(tone, unit)):
             if number == 0:
                 continue  # pores and grain
@@ -165,6 +177,8 @@ class SiftEngine:
             else:
                 dark = band.clamp(-_MOST_BROAD, 0)
             change = change + deeper * dark + brighter * band.clamp(0, _MOST_LIGHT)
+            if number >= _BROAD - 1:
+                change = change + uneven * band.clamp(-_MOST_UNEVEN, _MOST_UNEVEN)
         return change
 
     def _drawn(self, faces: Faces, source: Tensor, target: Tensor, place: _Place) -> Tensor:
@@ -195,8 +209,14 @@ class SiftEngine:
         level = self._table.change("level", source, target)[:, :, None, None]
         level = level * torch.tensor([_OF_LEVEL, 1.0, 1.0], device=level.device)[:, None, None]
         much = _wished(faces.wishes, "skin", source)[:, None, None, None]
-        change = (maps + level) * much * place.skin[:, None]
+        maps = maps * ((1.9 - place.y) / 0.3).clamp(0, 1)[:, None]  # below, portraits show collars
+        change = (_OF_MAPS * maps + level) * much * place.skin[:, None]
         return torch.cat((change[:, :1], change[:, 1:] * skin.colourful[:, None]), 1).clamp(-0.3, 0.3)
+
+
+def _uneven(years: Tensor) -> Tensor:
+    """(N,) by how much broad light and dark of the skin grow, or, below 0, fade."""
+    return torch.where(years > 0, _UNEVEN_OLDER, -_UNEVEN_YOUNGER) * (years.abs() / 30).clamp(0, 1.3)
 
 
 def _one(faces: Faces, row: int) -> Faces:
@@ -206,7 +226,8 @@ def _one(faces: Faces, row: int) -> Faces:
 
 def _fine(maps: Tensor, side: int) -> Tensor:
     """(N, C, side, side) of coarse (N, C, s, s) maps."""
-    return F.interpolate(maps, (side, side), mode="bilinear", align_corners=False)
+    planes = maps.flatten(0, 1)[:, None]  # of three channels the last digits would depend on the number of threads
+    return F.interpolate(planes, (side, side), mode="bilinear", align_corners=False).view(*maps.shape[:2], side, side)
 
 
 def _wished(wishes: Sequence[Wishes], name: str, like: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from restore.stages.reage.bands import blurred, luma_of
+from restore.stages.reage.bands import blurred, luma_of, reduced, restored
 from restore.stages.reage.prototypes import TONE
 from restore.stages.reage.zones import Oval, oval
 
@@ -69,8 +69,13 @@ def find_skin(colours: Colours, place: Tensor, x: Tensor, y: Tensor, unit: float
     return Skin(tone, red, blue, blurred(likeness, 0.02 * unit), colourful)
 
 
+def total(planes: Tensor) -> Tensor:
+    """(N, 1, 1) sums of (N, S, S) planes: row by row, because a sum of all at once depends on the number of threads."""
+    return planes.sum(2, keepdim=True).sum(1, keepdim=True)
+
+
 def _mean(plane: Tensor, weights: Tensor) -> Tensor:
-    return (plane * weights).sum((1, 2), keepdim=True) / weights.sum((1, 2), keepdim=True).clamp(min=1e-3)
+    return total(plane * weights) / total(weights).clamp(min=1e-3)
 
 
 def valleys(tone: Tensor, sigma: float) -> Tensor:
@@ -79,7 +84,11 @@ def valleys(tone: Tensor, sigma: float) -> Tensor:
     The larger principal curvature of the blurred tone, where the other is small: A. F. Frangi and others, "Multiscale
     Vessel Enhancement Filtering", MICCAI 1998.
     """
-    soft = F.pad(blurred(tone, sigma)[:, None], (1, 1, 1, 1), mode="replicate")[:, 0]
+    times = 1
+    while sigma / times > 2:
+        times *= 2
+    sigma /= times
+    soft = F.pad(blurred(reduced(tone, times), sigma)[:, None], (1, 1, 1, 1), mode="replicate")[:, 0]
     middle = soft[:, 1:-1, 1:-1]
     xx = soft[:, 1:-1, 2:] + soft[:, 1:-1, :-2] - 2 * middle
     yy = soft[:, 2:, 1:-1] + soft[:, :-2, 1:-1] - 2 * middle
@@ -88,4 +97,4 @@ def valleys(tone: Tensor, sigma: float) -> Tensor:
     along, across = 0.5 * (xx + yy) - spread, 0.5 * (xx + yy) + spread
     depth = (across - 0.6 * along.abs()).clamp(min=0) * sigma**2
     share = ((depth - 0.004) / 0.022).clamp(0, 1)
-    return blurred(share * share * (3 - 2 * share), 0.5 * sigma)
+    return restored(blurred(share * share * (3 - 2 * share), 0.5 * sigma), times, tone.shape[1:])

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -28,6 +29,8 @@ class View:
     """(3, S, S)."""
     delta: Tensor
     """(3, S, S): the engine's answer."""
+    cover: npt.NDArray[np.float32] | None = None
+    """See `restore.stages.reage.look.covered`."""
     small: Small = field(init=False)
     """Reduced luma."""
 

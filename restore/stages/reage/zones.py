@@ -44,6 +44,7 @@ _FEATURES = (
 """Eyes, brows, lips and nostrils: no skin."""
 FACE = Oval(0, 0.38, 1.03, 1.45)
 HEAD = Oval(0, 0.10, 1.30, 1.95)
+HAIR = Oval(0, 0.08, 1.55, 2.10)
 
 
 def placed(points: Tensor, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
@@ -92,9 +93,10 @@ def skin_place(x: Tensor, y: Tensor) -> Tensor:
 
 
 def hair_place(x: Tensor, y: Tensor) -> Tensor:
-    """0 to 1: where hair may be: around the face above the cheeks."""
-    above = ((0.75 - y) / 0.5).clamp(0, 1)
-    return oval(HEAD, x, y, 0.3) * (1 - oval(FACE._replace(y=0.42, wide=0.92, tall=1.32), x, y, 0.2)) * above
+    """0 to 1: where hair may be: around the face, and beside it down to the chin."""
+    beside = ((x.abs() - 0.75) / 0.2).clamp(0, 1) * ((1.6 - y) / 0.5).clamp(0, 1)
+    above = torch.maximum(((0.75 - y) / 0.5).clamp(0, 1), beside)
+    return oval(HAIR, x, y, 0.35) * (1 - oval(FACE._replace(y=0.42, wide=0.92, tall=1.32), x, y, 0.2)) * above
 
 
 def brow_place(x: Tensor, y: Tensor) -> Tensor:

@@ -95,21 +95,25 @@ class Levels:
 
     def add(self, pixels: torch.Tensor) -> None:
         """Count frames, (N, 3, H, W), reduced and without their edges; specks of a pixel do not count."""
-        for picture in pixels.clamp(0, 1).permute(0, 2, 3, 1).cpu().numpy():
-            height, width = picture.shape[:2]
+        for picture in pixels.cpu().numpy():
+            height, width = picture.shape[1:]
             scale = min(1.0, _LONGEST / max(height, width))
             size = (max(1, round(width * scale)), max(1, round(height * scale)))
-            small = cv2.blur(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), (2, 2))
             down, across = size[1] // _EDGE, size[0] // _EDGE
-            inner = small[down : size[1] - down, across : size[0] - across].reshape(-1, 3)
-            for channel in range(3):
-                places = np.round(inner[:, channel] * (_BINS - 1)).astype(np.int64)
+            red, green, blue = (
+                cv2.blur(cv2.resize(np.clip(plane, 0, 1), size, interpolation=cv2.INTER_AREA), (2, 2))[
+                    down : size[1] - down, across : size[0] - across
+                ].ravel()
+                for plane in picture
+            )
+            for channel, values in enumerate((red, green, blue)):
+                places = (values * np.float32(_BINS - 1) + np.float32(0.5)).astype(np.int64)
                 self._counts[channel] += np.bincount(places, minlength=_BINS)
-            level = np.minimum((inner[:, 1] * 32).astype(np.int64), 31)
-            for place, other in enumerate((0, 2)):
-                apart = inner[:, other].astype(np.float64) - inner[:, 1]
-                for power in range(3):
-                    self._scale[power, :, place] += np.bincount(level, apart**power, minlength=32)
+            level = np.minimum((green * 32).astype(np.int64), 31)
+            for place, other in enumerate((red, blue)):
+                apart = other.astype(np.float64) - green
+                for power, values in enumerate((None, apart, apart * apart)):
+                    self._scale[power, :, place] += np.bincount(level, values, minlength=32)
 
     def quantiles(self) -> Array:
         """(3 channels, 3): densities of white, black and the deepest black."""

@@ -25,6 +25,10 @@ _SURE = 4.0
 """Weave so many times the least that counts is taken away even if it goes back and forth only at times."""
 _HAND = 0.05
 """Alternation of a camera held in the hand: it shakes strongly, but no frame undoes the step of the one before."""
+_SHAKES = 24
+"""Frames from which on such a camera is told by one axis alone:"""
+_OVER = 3.0
+"""then what jumps along the other is its shake too, unless it jumps so many times as far."""
 
 
 class WeaveAnalyzer(Analyzer):
@@ -72,6 +76,9 @@ def weave_plan(pts: list[int], path: Array, side: int, options: StabilizeOptions
     plain = np.maximum(back_and_forth, alternation(moves))  # in a short shot nothing can be said beside a mean
     jumping = (back_and_forth > 0.25) | ((noise >= _SURE * least) & (plain > _HAND))
     wanted = (noise >= least) & (noise > 0) & jumping & np.array((True, True, options.turn, options.turn))
+    # A gate shakes the film along both axes; a car shakes the camera in it along one like a spring, and jolts it.
+    swings = (noise[:2] >= least) & (plain[:2] <= _HAND) & (len(path) >= _SHAKES)
+    wanted &= noise >= _OVER * float((noise[:2] * swings).max())
     shift = (_course(moves, options.span, noise, side) - moves) * wanted
     weave = shift.std(axis=0)
     plan: dict[str, Any] = {"weave": [round(float(value), 3) for value in weave[:2]]}

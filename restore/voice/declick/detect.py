@@ -36,7 +36,7 @@ _AROUND_SECONDS = 0.005
 _LEAST_CLEAR, _MOST_CLEAR, _CLEAR = 6.0, 28.0, 0.3
 """Multiples of the error around it that a click reaches: the less noise there is, the more. Under hiss, 6; where the
 sound is so clean that a faint click would reach hundreds, the pulses of a creaking voice reach 25."""
-_LEAST_CORNER, _MOST_CORNER, _CORNER = 4.0, 10.0, 0.3
+_LEAST_CORNER, _MOST_CORNER, _CORNER = 4.0, 12.0, 1.0
 """Likewise, multiples of the bend (second difference) of the sound around it that its sharpest corner reaches."""
 _FAINT = 0.1
 """Share of the level of the sound around it below which a click is none."""

@@ -18,8 +18,10 @@ _PASSES = 4
 """Each has a model that the clicks found so far no longer bend."""
 _AT_ONCE = 256
 """Frames worked on together: what they take stays within a processor's cache."""
-_REFINED = 2
-"""How often what was filled in gives a better model, and that a better filling."""
+_TRIED, _FILLED = 2, 3
+"""How often what was filled in gives a better model, and that a better filling: while looking, and in the end."""
+_LONGER = 2
+"""How many times as far the last model looks back: too far to find clicks by, but it knows better what was there."""
 
 
 class Declick(AudioStage[DeclickOptions]):
@@ -68,7 +70,7 @@ class Declick(AudioStage[DeclickOptions]):
             new = clicked(repaired[active], coefficients(repaired[active], search.order), search)
             heard, before = known[active], marked[active]
             tried = joined(before, new, search)
-            made = _filled(heard, repaired[active], tried, search.order)
+            made = _filled(heard, repaired[active], tried, search.order, _TRIED)
             found = genuine(heard, made, tried, coefficients(made, search.order), search)
             better = (found & ~before).any(1)  # where nothing is sure to be a click, the next pass would find the same
             active = active[better]
@@ -80,7 +82,7 @@ class Declick(AudioStage[DeclickOptions]):
         if len(some):
             heard, made = known[some], repaired[some]
             tight = tightened(heard, marked[some], coefficients(made, search.order), search)
-            made = _filled(heard, made, tight, search.order)
+            made = _filled(heard, made, tight, _LONGER * search.order, _FILLED)
             marked[some] = genuine(heard, made, tight, coefficients(made, search.order), search)
             repaired[some] = made
         return torch.where(marked, repaired.float(), frames), marked
@@ -95,9 +97,9 @@ def _parts(rows: Tensor) -> list[Tensor]:
     return [rows[first : first + _AT_ONCE] for first in range(0, len(rows), _AT_ONCE)]
 
 
-def _filled(known: Tensor, repaired: Tensor, marked: Tensor, order: int) -> Tensor:
+def _filled(known: Tensor, repaired: Tensor, marked: Tensor, order: int, times: int) -> Tensor:
     """Frames with the marked samples made anew; `repaired` is what the first model is made of."""
-    for _ in range(_REFINED):
+    for _ in range(times):
         repaired = filled_in(known, marked, coefficients(repaired, order))
     return repaired
 

@@ -40,6 +40,8 @@ class Declip(AudioStage[DeclipOptions]):
     def process(self, batch: AudioBatch) -> Tensor:
         """The sound with its peaks; samples below the ceiling are the input's."""
         before = batch.samples[:, :, batch.core]
+        if not self._may_be_cut(batch):
+            return before.clone()
         cut = self._cut(batch)
         rows = torch.nonzero(cut[:, :, batch.core].any(2))
         if not len(rows):
@@ -51,6 +53,13 @@ class Declip(AudioStage[DeclipOptions]):
             sound, unknown = batch.samples[row, channel, near][None], cut[row, channel, near][None]
             after[row, channel] = rebuild(sound, unknown, batch.format.rate)[0, reach:-reach]
         return before + self.options.strength * (after - before)
+
+    def _may_be_cut(self, batch: AudioBatch) -> bool:
+        """Whether any of the chunks, or their neighbours, has a ceiling."""
+        if self._ceilings is None:
+            return True
+        first, last = (start // batch.format.chunk for start in (min(batch.starts), max(batch.starts)))
+        return bool((self._ceilings[max(0, first - 1) : last + 2] > 0).any())
 
     def _cut(self, batch: AudioBatch) -> Tensor:
         """(batch, channels, samples) bool: what was cut, by the ceilings of the chunk each sample is in."""

@@ -19,9 +19,9 @@ class DehissOptions(AudioStageOptions):
         1.0, ge=0, le=1, description="Share of the attenuation, in dB: 0.5 turns noise down half as far, 0 not at all."
     )
     atten_limit: float = Field(
-        20.0, ge=0, le=60,
-        description="Turn nothing down by more than this many dB. 6 to 12 keeps the period's air; beyond 25 it can "
-        "sound dead.",
+        12.0, ge=0, le=60,
+        description="Turn nothing down by more than this many dB. 6 to 12 keeps the period's air; 20 is for loud hiss; "
+        "beyond 25 it can sound dead.",
     )  # fmt: skip
     sensitivity: float = Field(
         0.0, ge=-12, le=12,

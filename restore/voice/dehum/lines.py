@@ -42,11 +42,12 @@ def robust_mean(values: Tensor, weights: Tensor) -> Tensor:
     near = round(0.35 * (values.shape[-1] - 1)) + 1
     typical = spread
     for step, tightness in enumerate((1.0, 0.7, 0.5, 0.35, 0.25, 0.18, 0.12, 0.12)):
-        away = (values - centre).abs()
+        off = values - centre
+        away = off.real.square() + off.imag.square()
         if step % 3 == 0:  # the quantile is most of the work, and hardly moves from one step to the next
-            typical = away.kthvalue(near, dim=-1, keepdim=True).values * 1.5
+            typical = away.kthvalue(near, dim=-1, keepdim=True).values.sqrt() * 1.5
         usual = torch.minimum(typical, spread * tightness) + 1e-9
-        share = weights / (1 + (away / usual).square()).square()
+        share = weights / (1 + away / usual.square()).square()
         centre = (values * share).sum(-1, keepdim=True) / share.sum(-1, keepdim=True).clamp(min=1e-12)
     return centre[..., 0]
 

@@ -76,7 +76,8 @@ def solved(matrix: Tensor, vector: Tensor) -> Tensor:
     loaded = matrix.to(torch.complex128) + torch.diag_embed(
         (_LOADING * size)[:, None].expand(-1, matrix.shape[1]).to(torch.complex128)
     )
-    return torch.linalg.solve(loaded, vector.to(torch.complex128)[..., None])[..., 0].to(torch.complex64)
+    filters: Tensor = torch.linalg.solve(loaded, vector.to(torch.complex128)[..., None])[..., 0]
+    return filters.to(torch.complex64)
 
 
 def late(past: Tensor, filters: Tensor) -> Tensor:

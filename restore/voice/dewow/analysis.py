@@ -20,8 +20,7 @@ _SLOW_SECONDS = 2.0
 _EDGE_SECONDS = 1.0
 """At both ends of the track nothing is moved; from there it takes this long to the whole course."""
 _NOTICED = 0.001
-"""Root mean square of a speed that is worth undoing: where people begin to hear it; a hum under voices seems to waver by
-0.0007."""
+"""Root mean square of a speed that is worth undoing: where people begin to hear it."""
 MOST_SECONDS = 0.03
 """By which a sample is moved at most."""
 
@@ -149,7 +148,8 @@ def sharpened(speed: Numbers, knot: float, frame: float, fastest: float) -> Numb
 
 def course_of(speed: Numbers, knot: float) -> Numbers:
     """Seconds by which each moment is off, from the log speed there: its slow part and both ends held at 0."""
-    course = np.cumsum(np.expm1(speed)) * knot
+    share = np.expm1(speed)
+    course = (np.cumsum(share) - share / 2) * knot
     for _ in range(2):
         course = course - _slow(course, _SLOW_SECONDS / knot)
     at = np.arange(len(course)) * knot

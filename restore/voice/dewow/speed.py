@@ -118,12 +118,12 @@ def _solved(
     np.add.at(normal, (lower + 1, lower + 1), weight * share**2)
     np.add.at(normal, (lower, lower + 1), weight * share * (1 - share))
     np.add.at(normal, (lower + 1, lower), weight * share * (1 - share))
-    right = np.bincount(lower, weight * (1 - share) * values, knots)
+    right: Numbers = np.bincount(lower, weight * (1 - share) * values, knots).astype(np.float64)
     right += np.bincount(lower + 1, weight * share * values, knots)
     sums = np.zeros((number, knots))
     np.add.at(sums, (owners, lower), weight * (1 - share))
     np.add.at(sums, (owners, lower + 1), weight * share)
     total = np.maximum(np.bincount(owners, weight, number), 1e-9)
-    normal -= (sums / total[:, None]).T @ sums
-    right -= sums.T @ (np.bincount(owners, weight * values, number) / total)
+    normal = normal - (sums / total[:, None]).T @ sums
+    right = right - sums.T @ (np.bincount(owners, weight * values, number) / total)
     return np.asarray(np.linalg.solve(normal, right))

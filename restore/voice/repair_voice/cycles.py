@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from restore.analysis.running import running_mean
 from restore.damage.sound_speed import read_at
 
 _HARMONICS = 8
@@ -41,17 +42,10 @@ def turns_of(hertz: Tensor, rate: int, usual: float) -> tuple[Tensor, Tensor]:
     """
     voiced = (hertz > 0).double()
     edge = max(1, round(_EDGE_SECONDS * rate))
-    # Deep enough inside: as many voiced samples on either side as the window is wide. Running sums, not windows.
-    inner = (_running_mean(voiced, edge) > 1 - 0.5 / (2 * edge + 1)).double()
-    soft = _running_mean(_running_mean(inner, edge // 2), edge - edge // 2)
-    soft = torch.where(soft > 1e-6, soft.clamp(max=1), 0.0)  # running sums leave a trace of what has passed
-    return torch.cumsum(torch.where(hertz > 0, hertz, usual), 0) / rate, soft.float()
-
-
-def _running_mean(values: Tensor, reach: int) -> Tensor:
-    """(samples,) the mean of each value with `reach` on either side; what lies beyond the ends repeats them."""
-    sums = F.pad(torch.cumsum(F.pad(values[None], (reach, reach), mode="replicate")[0], 0), (1, 0))
-    return (sums[2 * reach + 1 :] - sums[: -2 * reach - 1]) / (2 * reach + 1)
+    # Deep enough inside: as many voiced samples on either side as the window is wide.
+    inner = (running_mean(voiced, 2 * edge + 1, 0) == 1).double()
+    soft = running_mean(running_mean(inner, 2 * (edge // 2) + 1, 0), 2 * (edge - edge // 2) + 1, 0)
+    return torch.cumsum(torch.where(hertz > 0, hertz, usual), 0) / rate, soft.clamp(max=1).float()
 
 
 def stray(sound: Tensor, turns: Tensor, rate: int, usual: float) -> Tensor:
