@@ -27,10 +27,10 @@ from restore.pipeline.job import default_folder, disk_errors
 from restore.pipeline.plan import read_json, write_json
 from restore.pipeline.progress import OnProgress
 from restore.pipeline.setup import Setup
+from restore.pipeline.stills import Rgb
 from restore.pipeline.sweep import Found, Sweeper
 from restore.presets import as_toml
 from restore.recipe import Recipe
-from restore.report.film import Rgb
 from restore.report.versions_sheet import SIDE, Column, VersionRow, cropped, write_sheet
 from restore.stages import build_stage, parse_options
 from restore.stages.reage.moments import Seen, best, seen
