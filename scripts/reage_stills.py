@@ -18,7 +18,7 @@ from reage_stage import Workbench
 from scipy.stats import spearmanr
 from torch import Tensor
 
-from restore.errors import RestoreError
+from restore.errors import OptionError, RestoreError
 from restore.faces.yunet import YuNetDetector
 
 HELD_BACK = 10
@@ -85,12 +85,20 @@ def load(
         found = detector.find(picture)
         still = torch.from_numpy(picture).permute(2, 0, 1).float() / 255
         try:
-            plan = bench.study([still])
+            plan = _studied(bench, still)
         except RestoreError as error:
             print(f"<!-- {name}: {error} -->")
             continue
         if found:
             yield Still(name, still, age or 50.0, found[0].box, found[0].points, plan)
+
+
+def _studied(bench: Workbench, still: Tensor) -> dict[str, Any]:
+    """The plan for the only, or the first, face."""
+    try:
+        return bench.study([still])
+    except OptionError:
+        return bench.study([still], "1")
 
 
 def edited(bench: Workbench, still: Still, source: float, target: float) -> Tensor:

@@ -82,11 +82,10 @@ class FranEngine:
         # On a processor several at once are no faster, and differ in the last digits from one alone.
         count = 1 if device.type == "cpu" else len(crops)
         with torch.inference_mode(), torch.autocast(device.type, dtype=dtype, enabled=dtype != torch.float32):
+            several = zip(*(torch.split(values, count) for values in (crops, source, target)), strict=True)
             parts = [
                 self.network.module(crop.to(device).clamp(0, 1), before.to(device), after.to(device))
-                for crop, before, after in zip(
-                    crops.split(count), source.split(count), target.split(count), strict=True
-                )
+                for crop, before, after in several
             ]
         return torch.cat(parts).float().to(crops.device)
 
