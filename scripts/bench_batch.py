@@ -40,23 +40,24 @@ from restore.recipe import Recipe
 
 def make_film(path: Path, size: tuple[int, int], frames: int, rate: int, shot: int, codec: str = "ffv1") -> Path:
     """Drifting texture with flicker and specks, a cut every `shot` frames."""
-    with av.open(str(path), "w") as container:
+    part = path.with_name(f"part.{path.name}")
+    levels = np.arange(256)
+    with av.open(str(part), "w") as container:
         stream = container.add_stream(codec, rate=rate, options={"preset": "ultrafast"} if codec == "libx264" else {})
         stream.width, stream.height, stream.pix_fmt = *size, "yuv420p"
+        stream.codec_context.thread_count = 1
+        planes = np.full((size[1] * 3 // 2, size[0]), 128, np.uint8)
         for number in range(frames):
-            random = np.random.default_rng((7, number // shot))
             if number % shot == 0:
-                coarse = random.integers(40, 200, (size[1] // 8 + 2, size[0] // 8 + 2))
-                picture = np.kron(coarse, np.ones((8, 8)))[: size[1], : size[0]]
-            luma = np.roll(picture, number // 2, 1) * (1 + 0.05 * np.sin(2.1 * number))
-            specks = np.random.default_rng((8, number)).integers(0, (size[1] - 3, size[0] - 3), (4, 2))
-            for y, x in specks:
-                luma[y : y + 3, x : x + 3] = 250
-            planes = np.full((size[1] * 3 // 2, size[0]), 128, np.uint8)
-            planes[: size[1]] = luma.clip(16, 235)
+                coarse = np.random.default_rng((7, number)).integers(40, 200, (size[1] // 8 + 2, size[0] // 8 + 2))
+                picture = np.kron(coarse, np.ones((8, 8), int))[: size[1], : size[0]]
+            flicker = (levels * (1 + 0.05 * np.sin(2.1 * number))).clip(16, 235).astype(np.uint8)
+            planes[: size[1]] = flicker[np.roll(picture, number // 2, 1)]
+            for y, x in np.random.default_rng((8, number)).integers(0, (size[1] - 3, size[0] - 3), (4, 2)):
+                planes[y : y + 3, x : x + 3] = 250
             container.mux(stream.encode(av.VideoFrame.from_ndarray(planes, format="yuv420p")))
         container.mux(stream.encode(None))
-    return path
+    return part.rename(path)
 
 
 class Watcher:
@@ -132,7 +133,9 @@ def timed(words: Sequence[str], cores: set[int]) -> float:
 
 
 def workers(folder: Path, frames: int) -> None:
-    film = make_film(folder / "film.mkv", (320, 240), frames, 24, 80)
+    film = folder / "film.mkv"
+    if not film.exists():
+        make_film(film, (320, 240), frames, 24, 80)
     words = ["upscale", str(film), "", "--scale", "2", "--device", "cpu", "--quiet", "--no-report", "--threads", "1"]
     seconds = {}
     for count in (1, 2):
@@ -169,7 +172,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, help="kept, so that a run stopped goes on; a temporary one if not given")
     parser.add_argument("--reels", type=int, default=5000)
     parser.add_argument("--minutes", type=float, default=9, help="most a scheduling run may take; the film's length")
-    parser.add_argument("--frames", type=int, default=640)
+    parser.add_argument("--frames", type=int, default=480)
     parser.add_argument("--size", type=int, nargs=2, default=(256, 192))
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:

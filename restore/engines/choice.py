@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, Self
@@ -22,6 +23,8 @@ class EngineChoice:
     workers: int | None = None
     devices: tuple[str, ...] = ()
     address: str | None = None
+    environment: tuple[tuple[str, str], ...] = ()
+    """What a process needs in its environment to be let into the cluster."""
 
     @classmethod
     def asked(cls, name: EngineName | None, workers: int | None, devices: Sequence[str], address: str | None) -> Self:
@@ -44,7 +47,9 @@ class EngineChoice:
             return self
         from restore.engines.cluster import reach
 
-        return replace(self, address=reach(self.address))
+        address = reach(self.address)  # Ray puts into the environment how it is to be spoken to
+        environment = tuple((name, value) for name, value in os.environ.items() if name.startswith("RAY_"))
+        return replace(self, address=address, environment=environment)
 
     def warm(self) -> None:
         """Begin what takes a while before the engine can work, if anything does."""
@@ -58,6 +63,7 @@ class EngineChoice:
         if self.name == "ray":
             from restore.engines.ray import RayEngine
 
+            os.environ.update(self.environment)
             return RayEngine(self.workers, self.address)
         if self.name == "local":
             from restore.engines.local import LocalEngine

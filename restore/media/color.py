@@ -143,6 +143,14 @@ def to_rgb(planes: tuple[torch.Tensor, ...], pixel: PixelFormat, color: ColorInf
     return rgb
 
 
+def has_rgb(pixel: PixelFormat, color: ColorInfo) -> bool:
+    """Whether `to_rgb` knows how."""
+    try:
+        return pixel.model != "yuv" or bool(luma_weights(color.matrix))
+    except SourceError:
+        return False
+
+
 def luma_of(rgb: torch.Tensor, matrix: str) -> torch.Tensor:
     """(N, 3, H, W) R'G'B' to (N, H, W) luma; "gbr" weighs as BT.709."""
     kr, kb = luma_weights("bt709" if matrix == "gbr" else matrix)

@@ -19,6 +19,7 @@ import torch
 
 from restore.files import whole
 from restore.frames import Frame, Shot, VideoFormat
+from restore.media.color import has_rgb
 from restore.pipeline.picture import Converter, Picture
 
 Rgb = npt.NDArray[np.uint8]
@@ -95,6 +96,8 @@ class StillKeeper:
         self._converter = converter
         self._pairs = set(pairs_of(length)) & set(span) if before is not None else set()
         self._strips = {frame for shot in shots for frame in strip_of(shot)} & set(span)
+        if not has_rgb(after.pixel, after.color):  # copied, but not to be looked at
+            self._pairs, self._strips = set(), set()
         self._sources: dict[int, Frame] = {}
         self._stills: dict[str, tuple[int, Rgb, int]] = {}
         self._shares: dict[str, npt.NDArray[np.float32]] = {}

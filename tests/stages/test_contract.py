@@ -183,11 +183,12 @@ class TestReage(StageContract):
 
     @pytest.fixture
     def stage(self) -> Stage[Any]:
-        return build_stage("reage", {"from_age": 60, "to": "0=25,1=70", "hair_color": "#402010"})
+        options = {"from_age": 60, "to": "0=25,1=70", "hair_color": "#402010", "test_material": "the contract"}
+        return build_stage("reage", options)
 
     @pytest.fixture
     def off(self) -> Stage[Any]:
-        return build_stage("reage", {"strength": 0})
+        return build_stage("reage", {"strength": 0, "test_material": "the contract"})
 
     def values(self, stage: Stage[Any], frames: Sequence[Frame], format: VideoFormat) -> dict[str, Any]:
         found = face_plan([(20.0, 13.0)] * len(frames), 12.0, (format.width, format.height))

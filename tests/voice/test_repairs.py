@@ -6,8 +6,11 @@ import math
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from scipy.signal import lfilter
+from scipy.special import exp1
 from sounds import write_wav
 from voice_contract import analysed, rendered, talk
 
@@ -17,6 +20,7 @@ from restore.damage.sound_voice import Hoarseness
 from restore.errors import ConsentError, OptionError
 from restore.frames import AudioFormat
 from restore.voice import SOUND
+from restore.voice.dehiss.gain import log_mmse_power
 from restore.voice.repair_voice.analysis import BANDS, VoiceMeter
 
 RATE = 16000
@@ -86,6 +90,45 @@ def test_clipped_peaks_are_rebuilt(voice: torch.Tensor) -> None:
     assert torch.equal(repaired[~cut & (damaged.abs() < 0.98 * damaged.abs().max())],
                        damaged[~cut & (damaged.abs() < 0.98 * damaged.abs().max())])  # fmt: skip
     assert torch.equal(rendered(stage, voice, MONO), voice)
+
+
+def test_heavier_clipping_too(voice: torch.Tensor) -> None:
+    damaged, _ = Clipping(6).apply(voice, RATE)
+    assert gain(rendered(SOUND.build("declip"), damaged, MONO), damaged, voice) > 2
+
+
+def creak(seconds: float) -> torch.Tensor:
+    """A voice that creaks: formants struck by pulses that close sharply, at times that stumble; and room tone."""
+    random = np.random.default_rng(4)
+    excited = np.zeros(round(seconds * RATE))
+    at = 0.0
+    while at < len(excited) - 400:
+        width = int(random.uniform(40, 90))
+        rise = np.sin(np.linspace(0, np.pi, width)) * np.linspace(0, 1, width) ** 2
+        excited[int(at) : int(at) + width] += random.uniform(0.4, 1) * np.diff(rise, prepend=0.0)
+        at += RATE * random.uniform(0.012, 0.035)
+    for hertz, wide in ((600, 80), (1150, 110), (2500, 160), (3400, 250)):
+        radius = np.exp(-np.pi * wide / RATE)
+        excited = lfilter([1 - radius], [1, -2 * radius * np.cos(2 * np.pi * hertz / RATE), radius**2], excited)
+    sound = 0.1 * excited / np.sqrt(np.mean(excited**2)) + 1e-4 * random.standard_normal(len(excited))
+    return torch.from_numpy(sound[None].astype(np.float32))
+
+
+def test_a_creaking_voice_keeps_its_pulses() -> None:
+    sound = creak(4.0)
+    repaired = rendered(SOUND.build("declick"), sound, MONO)
+    assert (repaired != sound).float().mean() < 2e-4
+    damaged, touched = Crackle(8, 6, seed=3).apply(sound, RATE)
+    repaired = rendered(SOUND.build("declick"), damaged, MONO)
+    assert gain(repaired, damaged, sound) > 4
+    assert (repaired != damaged)[0, touched].float().mean() > 0.7
+
+
+def test_the_power_of_the_estimator_is_that_of_its_formula() -> None:
+    value = np.logspace(-4, 2, 200)
+    formula = value * np.exp(exp1(value))
+    found = log_mmse_power(torch.from_numpy(value)).numpy()
+    assert np.abs(10 * np.log10(found / formula)).max() < 0.006
 
 
 def test_a_worn_voice_is_steadied() -> None:

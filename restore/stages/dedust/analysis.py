@@ -27,6 +27,8 @@ _LOST = 4
 WANDERS = 0.14
 """Pixels (root mean square, from frame to frame) by which a scratch moves against the scene; what moves less may be a
 pole or a door."""
+WANDERS_WHOLE = 0.08
+"""The same of a line from top to bottom."""
 LEAPS = 1.0
 """What moves by more is no one thing,"""
 DRIFTS = 1.0
@@ -83,7 +85,10 @@ class Track:
         share, variance = _LEAST[len(self.wandering) >= _MANY]
         least = np.sort(np.asarray(self.wandering), axis=0)[: max(1, int(len(self.wandering) * share))].mean(0)
         still, against_near, against_all = np.sqrt(np.maximum(least / variance, 0))
-        wanders = WANDERS <= min(still, against_near, against_all) <= LEAPS
+        # Few things of a scene run down the whole picture without a gap.
+        unbroken = (float(usual.mean()) - 0.7) / 0.3 if shows[usual].mean() > 0.9 else 0.0
+        needed = np.interp(unbroken, (0, 1), (WANDERS, WANDERS_WHOLE))
+        wanders = needed <= min(still, against_near, against_all) <= LEAPS
         if abs(slope) * 480 / self.height > (SLANT_WHOLE if usual.mean() >= 0.75 else SLANT):
             return False
         if usual.mean() < LONG:

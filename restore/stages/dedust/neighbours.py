@@ -13,6 +13,7 @@ from restore.analysis.flow import (
     Small,
     enlarged,
     flow_between,
+    grid,
     moved,
     reduced_luma,
     reduction,
@@ -103,8 +104,7 @@ class Lumas:
             frame = self._frames[here]
             others = []
             for there in key[1:]:
-                field = enlarged(self.motion(here, there), *frame.shape)
-                others.append(evened(moved(self._frames[there], field), frame))
+                others.append(evened(_shown(self._frames[there], self.motion(here, there), frame), frame))
             self._views[key] = Views(frame, *others)
         return self._views[key]
 
@@ -152,3 +152,16 @@ def settled(field: Field, here: Small, there: Small) -> Field:
     believed = along < _CLEARLY * together - _SAME
     common[believed] = field[believed]
     return common
+
+
+_OUTSIDE = -1e4
+
+
+def _shown(other: Plane, field: Field, here: Plane) -> Plane:
+    """Another frame's luma moved into place; where it does not show what is here, this frame's own: it cannot judge."""
+    where = cv2.add(enlarged(field, *here.shape), grid(*here.shape))
+    found = cv2.remap(other, where, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=_OUTSIDE)
+    outside = found < _OUTSIDE / 1000
+    if outside.any():
+        found[outside] = here[outside]
+    return np.asarray(found, np.float32)
