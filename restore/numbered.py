@@ -16,10 +16,10 @@ class Version:
     """Settings, and the number by which they are known."""
 
     number: int
+    options: dict[str, Any]
+    """As a recipe has them: those of one stage, or all of it."""
     label: str
     """What sets it apart from the others that it was made with."""
-    recipe: dict[str, Any]
-    """As `Recipe.as_dict` writes it."""
 
 
 @dataclass(frozen=True)
@@ -39,15 +39,15 @@ class Kept:
         raise OptionError(f"there is no version {number}; there are {min(numbers)} to {max(numbers)}")
 
 
-def numbered(known: Sequence[Version], wanted: Sequence[tuple[str, Mapping[str, Any]]]) -> list[Version]:
-    """Labels and recipes with their numbers: those they have already, or the next ones."""
+def with_numbers(known: Sequence[Version], wanted: Sequence[tuple[str, Mapping[str, Any]]]) -> list[Version]:
+    """Labels and settings with their numbers: those they have already, or the next ones."""
     following = 1 + max((version.number for version in known), default=0)
     found = list(known)
     result = []
-    for label, recipe in wanted:
-        version = next((version for version in found if version.recipe == recipe), None)
+    for label, options in wanted:
+        version = next((version for version in found if version.options == options), None)
         if version is None:
-            version = Version(following, label, dict(recipe))
+            version = Version(following, dict(options), label)
             found.append(version)
             following += 1
         result.append(version)
@@ -60,7 +60,9 @@ def load(path: Path, command: str) -> Kept:
         raise SourceNotFoundError(f"{path}: there are no versions yet; `{command}` makes some")
     try:
         raw = read_json(path)
-        versions = tuple(Version(int(one["number"]), str(one["label"]), dict(one["recipe"])) for one in raw["versions"])
+        versions = tuple(
+            Version(int(one["number"]), dict(one["options"]), str(one["label"])) for one in raw["versions"]
+        )
         return Kept(Path(raw["source"]), versions, raw["picked"])
     except (KeyError, TypeError, ValueError):
         raise PlanError(f"{path}: not a list of versions; delete it and make them again") from None
@@ -68,5 +70,5 @@ def load(path: Path, command: str) -> Kept:
 
 def save(path: Path, kept: Kept) -> None:
     """Write a file of versions, whole or not at all. Raises OSError."""
-    listed = [{"number": v.number, "label": v.label, "recipe": v.recipe} for v in kept.versions]
-    write_json(path, {"source": str(kept.source.absolute()), "picked": kept.picked, "versions": listed})
+    listed = [{"number": v.number, "label": v.label, "options": v.options} for v in kept.versions]
+    write_json(path, {"version": 1, "source": str(kept.source.absolute()), "picked": kept.picked, "versions": listed})

@@ -5,32 +5,32 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Event
 from typing import Any, Self
 
 import torch
 
-from restore import __version__
+from restore import __version__, numbered
 from restore.api import prepare_run
 from restore.engines.inline import InlineEngine
-from restore.errors import OptionError, OutputExistsError, PlanError, SourceNotFoundError
+from restore.errors import OptionError, OutputExistsError
 from restore.files import write_text
 from restore.frames import Shot, VideoFormat
 from restore.media.clip import ClipWriter
 from restore.media.options import InputOptions
 from restore.media.pictures import is_picture
 from restore.media.sequence import is_sequence
+from restore.numbered import Kept, Version
 from restore.pipeline.index import FrameIndex
 from restore.pipeline.job import default_folder, disk_errors
-from restore.pipeline.plan import read_json, write_json
 from restore.pipeline.progress import OnProgress
 from restore.pipeline.setup import Setup
+from restore.pipeline.stills import Rgb
 from restore.pipeline.sweep import Found, Sweeper
 from restore.presets import as_toml
 from restore.recipe import Recipe
-from restore.report.film import Rgb
 from restore.report.versions_sheet import SIDE, Column, VersionRow, cropped, write_sheet
 from restore.stages import build_stage, parse_options
 from restore.stages.reage.moments import Seen, best, seen
@@ -42,17 +42,6 @@ MOST = 100
 """Versions of one call."""
 FIXED = ("actor", "at", "detector", "zone", "consent", "own_work", "test_material")
 """Options that all versions share."""
-
-
-@dataclass(frozen=True)
-class Version:
-    """Settings, and the number by which they are known."""
-
-    number: int
-    options: dict[str, Any]
-    """As a recipe has them."""
-    label: str
-    """What sets it apart from the others that it was made with."""
 
 
 @dataclass(frozen=True)
@@ -111,15 +100,16 @@ def sweep(
     recipe = Recipe(((STAGE, stages[0].options),), input)
     setup = prepare_run(source, nothing, recipe, work_dir=folder, device=device)
     assert isinstance(setup, Setup)
-    known = load(folder) if (folder / "versions.json").exists() else []
-    versions = _numbered(known, options)
+    kept = load(folder) if (folder / "versions.json").exists() else Kept(Path(os.fspath(source)))
+    versions = numbered.with_numbers(kept.versions, _labelled(options))
     cancelled = cancel.is_set if isinstance(cancel, Event) else cancel or (lambda: False)
     place = folder / "versions"
     sweeper = Sweeper(setup, InlineEngine(), on_progress, cancelled)
     with disk_errors(folder), _Gathered(setup.info.format, frames, seconds, place, versions) as gathered:
         index = sweeper.sweep([(stage,) for stage in stages], gathered.choose, gathered.show)
     with disk_errors(folder):
-        _save(folder, os.fspath(source), [*known, *(v for v in versions if v not in known)])
+        every = (*kept.versions, *(version for version in versions if version not in kept.versions))
+        numbered.save(folder / "versions.json", replace(kept, source=Path(os.fspath(source)), versions=every))
         return _shown(folder, os.fspath(source), versions, gathered, index)
 
 
@@ -206,46 +196,25 @@ def _shown(
     return Swept(folder, tuple(versions), sheet, page, tuple(clips[n] for n in clips))
 
 
-def _numbered(known: Sequence[Version], options: Sequence[Mapping[str, Any]]) -> list[Version]:
-    """Settings with their numbers: those they have, or the next ones."""
-    by_options = {repr(sorted(version.options.items())): version for version in known}
-    following = itertools.count(1 + max((version.number for version in known), default=0))
+def _labelled(options: Sequence[Mapping[str, Any]]) -> list[tuple[str, Mapping[str, Any]]]:
+    """Settings, each with what sets it apart from the others."""
     differing = [name for name in options[0] if any(one.get(name) != options[0][name] for one in options)]
     result = []
     for one in options:
         shown = differing or [name for name in ("to", "strength") if name in one]
         label = ", ".join(f"{name.replace('_', ' ')} {one[name]}" for name in shown) or "as it is by default"
-        old = by_options.get(repr(sorted(one.items())))
-        result.append(Version(old.number if old else next(following), dict(one), label if old is None else old.label))
+        result.append((label, one))
     return result
 
 
-def _save(folder: Path, source: str, versions: Sequence[Version], picked: int | None = None) -> None:
-    listed = [{"number": v.number, "label": v.label, "options": v.options} for v in versions]
-    found = {"version": 1, "source": str(Path(source).absolute()), "stage": STAGE, "picked": picked, "versions": listed}
-    write_json(folder / "versions.json", found)
-
-
-def load(folder: Path) -> list[Version]:
-    """The versions that a job folder keeps. Raises SourceNotFoundError, PlanError."""
-    return _read(folder)[1]
-
-
-def _read(folder: Path) -> tuple[str, list[Version]]:
-    path = folder / "versions.json"
-    if not path.exists():
-        raise SourceNotFoundError(f"{path}: there are no versions yet; `restore versions SOURCE` makes some")
-    try:
-        raw = read_json(path)
-        versions = [Version(int(one["number"]), dict(one["options"]), str(one["label"])) for one in raw["versions"]]
-        return str(raw["source"]), versions
-    except (KeyError, TypeError, ValueError):
-        raise PlanError(f"{path}: not a list of versions; delete it and make them again") from None
+def load(folder: Path) -> Kept:
+    """What a job folder keeps. Raises SourceNotFoundError, PlanError."""
+    return numbered.load(folder / "versions.json", "restore versions SOURCE")
 
 
 def recall(folder: Path, number: int) -> dict[str, Any]:
     """The settings of a version. Raises SourceNotFoundError, PlanError; OptionError for a number there is none of."""
-    return _one(load(folder), number).options
+    return load(folder).one(number).options
 
 
 def pick(folder: Path, number: int, path: Path | None = None, overwrite: bool = False) -> Path:
@@ -253,25 +222,17 @@ def pick(folder: Path, number: int, path: Path | None = None, overwrite: bool = 
 
     Raises as `recall`, and OutputExistsError, OutputError.
     """
-    source, versions = _read(folder)
-    version = _one(versions, number)
+    kept = load(folder)
+    version = kept.one(number)
     target = path or folder / f"version-{number}.toml"
     if target.exists() and path is not None and not overwrite:
         raise OutputExistsError(f"{target}: exists already; add --overwrite to replace it")
     recipe = Recipe(((STAGE, parse_options(STAGE, version.options)),))
     head = (
-        f"Version {number} of {Path(source).name}: {version.label}. restore {__version__}\n"
-        f"restore run {Path(source).name} OUTPUT --recipe {target.name}"
+        f"Version {number} of {kept.source.name}: {version.label}. restore {__version__}\n"
+        f"restore run {kept.source.name} OUTPUT --recipe {target.name}"
     )
     with disk_errors(folder):
         write_text(target, as_toml(recipe, head))
-        _save(folder, source, versions, number)
+        numbered.save(folder / "versions.json", replace(kept, picked=number))
     return target
-
-
-def _one(versions: Sequence[Version], number: int) -> Version:
-    for version in versions:
-        if version.number == number:
-            return version
-    numbers = [version.number for version in versions]
-    raise OptionError(f"there is no version {number}; there are {min(numbers)} to {max(numbers)}")

@@ -20,7 +20,7 @@ from restore.errors import OptionError, OutputExistsError
 from restore.files import write_text
 from restore.media.sound import SoundReader, probe_sound
 from restore.media.sound_codecs import excerpt
-from restore.numbered import Kept, Version, load, numbered, save
+from restore.numbered import Kept, Version, load, save, with_numbers
 from restore.pipeline.job import default_folder, disk_errors
 from restore.pipeline.progress import OnProgress
 from restore.presets import as_toml
@@ -96,7 +96,7 @@ def sweep(
     folder = Path(work_dir) if work_dir is not None else default_folder(path)
     place = folder / FOLDER
     kept = load(_list_of(folder), COMMAND) if _list_of(folder).exists() else Kept(path)
-    versions = numbered(kept.versions, [(label, recipe.as_dict()) for label, recipe in wanted])
+    versions = with_numbers(kept.versions, [(label, recipe.as_dict()) for label, recipe in wanted])
     with disk_errors(folder):
         place.mkdir(parents=True, exist_ok=True)
     files = []
@@ -135,7 +135,7 @@ def pick(folder: Path, number: int, path: Path | None = None, overwrite: bool = 
         f"Version {number} of {kept.source.name}: {version.label}. restore {__version__}\n"
         f"restore run {kept.source.name} OUTPUT --recipe {target.name}"
     )
-    recipe = as_toml(_said(Recipe.from_dict(version.recipe)), head)
+    recipe = as_toml(_said(Recipe.from_dict(version.options)), head)
     with disk_errors(folder):
         write_text(target, recipe)
         save(_list_of(folder), replace(kept, picked=number))

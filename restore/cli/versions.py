@@ -134,7 +134,7 @@ def list_versions(source: str | None, work_dir: Path | None) -> int:
     """List the versions that were made of SOURCE; it may be left out where one folder here has versions."""
     from restore.versions import load
 
-    for version in load(_folder(source, work_dir)):
+    for version in load(_folder(source, work_dir)).versions:
         click.echo(f"{version.number:4}  {version.label}")
     return 0
 

@@ -34,6 +34,9 @@ _ALIKE = 0.6
 """Likeness with how it looked when last seen, under which what the flow carries is no longer the face."""
 _LONGEST = 60
 """Frames that a face may be unseen between two detections."""
+_FOUND = 0.45
+"""Share of the looks, from the first to the last in which it was found, in which a face is found; what only now and
+then looks like one is none."""
 _TAIL = 12
 """Frames that a face is followed before it was first seen and after it was last seen."""
 _SIZE_STIFFNESS = 20000.0
@@ -228,7 +231,7 @@ class ShotTracker:
         places = [place for place, found in enumerate(face.faces) if found is not None]
         found = [seen for seen in face.faces if seen is not None]
         looks = sum(face.looked[places[0] : places[-1] + 1])
-        enough = len(found) >= min(4, max(1, round(0.6 * self._looks))) and len(found) >= 0.35 * looks
+        enough = len(found) >= min(4, max(1, round(0.6 * self._looks))) and len(found) >= _FOUND * looks
         score = float(np.mean([seen.score for seen in found]))
         return enough and score >= self._detector.sure
 

@@ -279,14 +279,26 @@ class Timeline:
     """What was found, in words."""
 
 
+class Watcher(ABC):
+    """Sees every frame of a film once, in order, and remembers a few numbers of each."""
+
+    @abstractmethod
+    def add(self, frame: Frame) -> None:
+        """The next frame, native samples."""
+
+
 class TimelineStage(Stage[Options]):
     """A stage that works on whole native frames, before any conversion, and decides which frames there are."""
 
     @abstractmethod
-    def find(self, frames: Iterable[Frame], pts: Sequence[int], shots: Sequence[Shot], format: VideoFormat) -> Timeline:
-        """Watch the whole film once, in bounded memory, and decide.
+    def watcher(self, format: VideoFormat) -> Watcher:
+        """What is to see the film, whose frames have this format: while it is listed, if it can."""
 
-        `pts` are the frames' and, last, the end of the film; `format` is the source's.
+    @abstractmethod
+    def find(self, seen: Watcher, pts: Sequence[int], shots: Sequence[Shot]) -> Timeline:
+        """Decide, once a watcher of this stage has seen the whole film.
+
+        `pts` are the frames' and, last, the end of the film.
         """
 
     @abstractmethod

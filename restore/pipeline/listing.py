@@ -80,21 +80,28 @@ class _Listing:
         self.index().save(partial)
 
 
-def list_frames(source: Source, plan: Plan, meter: Meter, check: Callable[[], None], name: str) -> FrameIndex:
+Watch = Callable[[int, Frame], None]
+
+
+def list_frames(
+    source: Source, plan: Plan, meter: Meter, check: Callable[[], None], name: str, watch: Watch | None = None
+) -> FrameIndex:
     """List the film into the plan folder, with its shots. `check` raises when the run is to stop.
 
     A damaged source is listed again with one decoder thread, and read so ever after: what a decoder makes up for
-    missing pictures depends on its threads. Raises SourceError if nothing decodes.
+    missing pictures depends on its threads. `watch` is shown every frame that is read, with its number: after an
+    interruption those from there on, and when listing begins anew, all of them again. Raises SourceError if nothing
+    decodes.
     """
     partial = plan.folder / "partial.npz"
     source.watched = True
-    listing = _run(source, partial, meter, check)
+    listing = _run(source, partial, meter, check, watch)
     if listing.damaged and source.threads != 1:
         source.threads = 1
         source.decode_errors = 0
         _remove(partial)
         meter.done = 0
-        listing = _run(source, partial, meter, check)
+        listing = _run(source, partial, meter, check, watch)
     if not listing.pts:
         raise SourceError(f"{name}: no picture of it can be decoded")
     index = listing.index()
@@ -109,7 +116,9 @@ def _remove(partial: Path) -> None:
     partial.with_suffix(".cuts.npz").unlink(missing_ok=True)
 
 
-def _run(source: Source, partial: Path, meter: Meter, check: Callable[[], None]) -> _Listing:
+def _run(
+    source: Source, partial: Path, meter: Meter, check: Callable[[], None], watch: Watch | None
+) -> _Listing:  # fmt: skip
     listing = _Listing(source)
     start = listing.resume(partial)
     known = len(listing.pts)
@@ -123,6 +132,8 @@ def _run(source: Source, partial: Path, meter: Meter, check: Callable[[], None])
             found = detector.add(number, _preview(frame, source.format))
             # A detector just restarted has no past: what it says of its first frames was already decided.
             listing.cuts.update(cut for cut in found if not start or cut >= start + 3)
+            if watch is not None:
+                watch(number, frame)
             if number >= known:
                 listing.add(frame)
                 meter.add()

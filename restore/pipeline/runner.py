@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
@@ -15,14 +16,14 @@ import torch
 
 from restore import __version__
 from restore.errors import CancelledError, OptionError
-from restore.frames import Frame, Shot
+from restore.frames import Shot
 from restore.media.codecs import EncoderSettings
 from restore.media.mux import MuxPlan, join
 from restore.media.open import open_source
 from restore.media.picture_output import PictureOutput
 from restore.media.verify import verify
 from restore.pipeline.analyse import stage_facts
-from restore.pipeline.contract import Timeline
+from restore.pipeline.contract import Timeline, TimelineStage, Watcher
 from restore.pipeline.index import DamagedRange, FrameIndex
 from restore.pipeline.job import Job, disk_errors
 from restore.pipeline.journal import Journal
@@ -37,7 +38,7 @@ from restore.pipeline.setup import Setup, check_existing, check_space
 from restore.pipeline.sound_job import SoundJob
 from restore.pipeline.stills import tidy
 from restore.pipeline.study import Analyst, Study
-from restore.pipeline.timeline import cuts_of, index_of, load_timeline, save_timeline, split_stages
+from restore.pipeline.timeline import FirstLook, cuts_of, index_of, load_timeline, save_timeline, split_stages
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,7 @@ class Runner:
     on_progress: OnProgress | None = None
     cancelled: Callable[[], bool] = field(default=lambda: False)
     sound: SoundJob | None = field(default=None, init=False)
+    _look: FirstLook | None = field(default=None, init=False)
 
     def check(self) -> None:
         """Raise CancelledError once the caller wants to stop."""
@@ -160,7 +162,9 @@ class Runner:
                 return index
         with open_source(self.setup.request.source, self.setup.request.input) as source:
             meter = Meter("list", self.setup.info.frame_count, self.on_progress)
-            index = list_frames(source, job.plan, meter, self.check, self.setup.info.path)
+            stage, _ = split_stages(self.setup.request.stages)
+            self._look = FirstLook(stage, source.format) if stage is not None else None
+            index = list_frames(source, job.plan, meter, self.check, self.setup.info.path, self._look)
             meter.finish()
             return index
 
@@ -176,24 +180,26 @@ class Runner:
         known = load_timeline(path, signature)
         if known is not None:
             return known
-        meter = Meter("analyse", len(listed), self.on_progress)
-        with open_source(request.source, request.input) as source:
-            source.threads = self._decoder_threads(listed)
-            reader = FrameReader(source, listed)
-            try:
-                pts = [*(int(time) for time in listed.pts), listed.end_pts]
-                found = stage.find(self._watched(reader, listed, meter), pts, shots, source.format)
-            finally:
-                reader.close()
-        meter.finish()
+        pts = [*(int(time) for time in listed.pts), listed.end_pts]
+        found = stage.find(self._seen(stage, listed), pts, shots)
         save_timeline(found, path, signature)
         return found
 
-    def _watched(self, reader: FrameReader, listed: FrameIndex, meter: Meter) -> Iterator[Frame]:
-        for frame in reader.read(range(len(listed))):
-            yield frame
-            meter.add()
-            self.check()
+    def _seen(self, stage: TimelineStage[Any], listed: FrameIndex) -> Watcher:
+        """What of the stage has seen the whole film: while it was listed, if that was just now."""
+        if self._look is not None and (seen := self._look.whole(len(listed))) is not None:
+            return seen
+        meter = Meter("analyse", len(listed), self.on_progress)
+        with open_source(self.setup.request.source, self.setup.request.input) as source:
+            source.threads = self._decoder_threads(listed)
+            watcher = stage.watcher(source.format)
+            with closing(FrameReader(source, listed)) as reader:
+                for frame in reader.read(range(len(listed))):
+                    watcher.add(frame)
+                    meter.add()
+                    self.check()
+        meter.finish()
+        return watcher
 
     def _span(self, index: FrameIndex) -> tuple[int, int]:
         request = self.setup.request

@@ -17,7 +17,7 @@ from restore.errors import PlanError
 from restore.files import whole
 from restore.frames import Frame, VideoFormat
 from restore.media.source import Source
-from restore.pipeline.contract import Stage, Timeline, TimelineStage
+from restore.pipeline.contract import Stage, Timeline, TimelineStage, Watcher
 from restore.pipeline.index import FrameIndex
 from restore.pipeline.reader import FrameReader
 
@@ -68,6 +68,27 @@ def _stored(path: Path) -> tuple[Timeline, str] | None:
             return timeline, str(stored["signature"])
     except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
         raise PlanError(f"{path}: not a timeline ({error}); delete it and run again") from None
+
+
+class FirstLook:
+    """Lets a timeline stage see a film while it is listed, so that it need not be read once more."""
+
+    def __init__(self, stage: TimelineStage[Any], format: VideoFormat) -> None:
+        self._stage, self._format = stage, format
+        self._watcher: Watcher | None = None
+        self._next = 0
+
+    def __call__(self, number: int, frame: Frame) -> None:
+        """See a frame; number 0 begins anew."""
+        if number == 0:
+            self._watcher, self._next = self._stage.watcher(self._format), 0
+        if number == self._next and self._watcher is not None:
+            self._watcher.add(frame)
+            self._next += 1
+
+    def whole(self, frames: int) -> Watcher | None:
+        """What saw all frames of the film; None if some were not shown, as after an interruption."""
+        return self._watcher if self._next == frames else None
 
 
 class TimelineSource:

@@ -21,7 +21,7 @@ from restore.recipe import Recipe
 from restore.stages.reage.ages import Keyed
 from restore.versions import grid
 
-FRAMES = 10
+FRAMES = 8
 CLAIM = ["--test-material", "drawn by this test"]
 FACES = [*CLAIM, "--detector", "haar", "--from", "45"]
 
@@ -45,7 +45,7 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def job(film: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with four versions of the left face."""
     folder = tmp_path_factory.mktemp("job") / "two.restore"
-    asked = ["--at", "0:00.2@95,118", "--to", "25,75", "--strength", "0.5,1", "--frames", "2", "--seconds", "0.2"]
+    asked = ["--at", "0:00.2@95,118", "--to", "25,75", "--strength", "0.5,1", "--frames", "2", "--seconds", "0.12"]
     assert main(["versions", str(film), *FACES, *asked, "--work-dir", str(folder), "-q"]) == 0
     return folder
 
@@ -61,7 +61,7 @@ def test_a_sweep_is_numbered_and_shown(job: Path, film: Path) -> None:
     with Image.open(job / "versions" / "001-004.png") as sheet:
         assert sheet.size[0] > 2 * 320
         assert sheet.size[1] > 5 * 320
-    assert len(decode(job / "versions" / "004.mp4")) == len(decode(job / "versions" / "source.mp4")) == 10
+    assert len(decode(job / "versions" / "004.mp4")) == len(decode(job / "versions" / "source.mp4")) == 6
     assert not list(job.parent.glob("*.mkv*"))
 
 
@@ -161,7 +161,7 @@ def test_who_is_who_is_taken_over_from_restore_faces(film: Path, tmp_path: Path)
     ("words", "status", "says"),
     [
         (["--to", "30"], 2, "consent record"),
-        (["--to", "30", *FACES], 2, "2 people: 1 (10 frames), 2 (10 frames)"),
+        (["--to", "30", *FACES], 2, "2 people: 1 (8 frames), 2 (8 frames)"),
         (["--to", "30", *FACES, "--actor", "9"], 2, "no such person"),
         (["--to", "30", *FACES, "--actor", "nobody.jpg"], 2, "no such picture"),
         (["--to", "30", *FACES, "--at", "0:00@5,5"], 2, "no face is there"),

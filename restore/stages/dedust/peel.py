@@ -28,7 +28,7 @@ STEP = 0.25
 _ROUNDS = 3
 _SIDE = 6
 """So many pixels at each side of a scratch tell how well a guess hits."""
-_VISIBLE = 4.5 / 255
+_VISIBLE = 5.5 / 255
 """What a scratch changes by less stays as it is."""
 _LEAST = 2e-5
 """Variance of the best guess."""

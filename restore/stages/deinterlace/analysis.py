@@ -9,6 +9,7 @@ from enum import IntEnum
 import numpy as np
 
 from restore.frames import Frame, Shot, VideoFormat
+from restore.pipeline.contract import Watcher
 from restore.stages.deinterlace.combing import FieldPair, change, combing, fields_of, roughness
 
 PARTS = 4
@@ -65,19 +66,43 @@ class ShotFields:
         self.bottom_change.append(change(fields.bottom, before.bottom))
 
 
-def measure(frames: Iterable[Frame], shots: Sequence[Shot], format: VideoFormat) -> list[ShotFields]:
-    """Watch the film once; two frames are held at a time."""
-    peak = 1.0 if format.pixel.is_float else float(2**format.pixel.depth - 1)
-    found: list[ShotFields] = []
-    before: FieldPair | None = None
-    for number, frame in enumerate(frames):
-        if not found or number >= found[-1].shot.end:
-            found.append(ShotFields(shots[len(found)]))
-            before = None
-        fields = fields_of(frame.planes[0], peak)
-        found[-1].add(fields, before)
-        before = fields
-    return found
+class FieldWatcher(Watcher):
+    """Measures the fields of a film; two frames are held at a time."""
+
+    def __init__(self, format: VideoFormat) -> None:
+        self._peak = 1.0 if format.pixel.is_float else float(2**format.pixel.depth - 1)
+        self._film = ShotFields(Shot(0, 0, 0))
+        self._before: FieldPair | None = None
+
+    def add(self, frame: Frame) -> None:
+        """Measure the next frame."""
+        fields = fields_of(frame.planes[0], self._peak)
+        self._film.add(fields, self._before)
+        self._before = fields
+
+    def shots(self, shots: Sequence[Shot]) -> list[ShotFields]:
+        """What was measured, shot by shot; the first frame of each has none before it."""
+        film = self._film
+
+        def own(values: list[float], shot: Shot) -> list[float]:
+            return [1.0, *values[shot.start + 1 : shot.end]]
+
+        return [
+            ShotFields(
+                shot, film.own[shot.start : shot.end], own(film.top_early, shot), own(film.bottom_early, shot),
+                own(film.top_change, shot), own(film.bottom_change, shot),
+            )
+            for shot in shots
+        ]  # fmt: skip
+
+
+def measure(frames: Iterable[Frame], format: VideoFormat) -> ShotFields:
+    """Watch frames that are one shot."""
+    watcher, count = FieldWatcher(format), 0
+    for frame in frames:
+        watcher.add(frame)
+        count += 1
+    return watcher.shots([Shot(0, 0, count)])[0]
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
 
@@ -12,9 +12,10 @@ import numpy.typing as npt
 import torch
 
 from restore.frames import Frame, Planes, Shot, VideoFormat
-from restore.pipeline.contract import Timeline, TimelineStage
+from restore.pipeline.contract import Timeline, TimelineStage, Watcher
 from restore.stages.deinterlace.analysis import (
     PARTS,
+    FieldWatcher,
     How,
     Row,
     ShotFields,
@@ -22,7 +23,6 @@ from restore.stages.deinterlace.analysis import (
     film_rows,
     first_field,
     judge,
-    measure,
     woven_rows,
 )
 from restore.stages.deinterlace.interpolate import interpolated
@@ -44,9 +44,14 @@ class Deinterlace(TimelineStage[DeinterlaceOptions]):
         rate = format.frame_rate * (2 if self.options.rate == "field" else 1)
         return replace(format, time_base=format.time_base / PARTS, frame_rate=Fraction(rate))
 
-    def find(self, frames: Iterable[Frame], pts: Sequence[int], shots: Sequence[Shot], format: VideoFormat) -> Timeline:
+    def watcher(self, format: VideoFormat) -> FieldWatcher:
+        """What measures the fields."""
+        return FieldWatcher(format)
+
+    def find(self, seen: Watcher, pts: Sequence[int], shots: Sequence[Shot]) -> Timeline:
         """See `TimelineStage.find`."""
-        measured = measure(frames, shots, format)
+        assert isinstance(seen, FieldWatcher)
+        measured = seen.shots(shots)
         asked = self.options.field_order
         top_first = first_field(measured, asked) if asked == "auto" else asked == "tff"
         rows: list[tuple[int, Row]] = []

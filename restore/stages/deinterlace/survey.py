@@ -9,7 +9,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from restore.frames import Frame, Shot, VideoFormat
+from restore.frames import Frame, VideoFormat
 from restore.stages.deinterlace.analysis import Evidence, evidence, first_field, judge, measure
 
 STRETCHES = 8
@@ -65,7 +65,7 @@ def survey(stretches: Sequence[Sequence[Frame]], format: VideoFormat, declared: 
         declared: the field order that the container states: ``progressive``, ``tff``, ``bff`` or ``unknown``.
     """
     watched = [list(frames) for frames in stretches if frames]
-    measured = [measure(frames, [Shot(0, 0, len(frames))], format)[0] for frames in watched]
+    measured = [measure(frames, format) for frames in watched]
     top_first = first_field(measured, declared)
     found = []
     for frames, fields in zip(watched, measured, strict=True):

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from restore.stages.reage.engines import Wishes
 from restore.stages.reage.prototypes import TONE
-from restore.stages.reage.skin import Colours, Skin
+from restore.stages.reage.skin import Colours, Skin, total
 from restore.stages.reage.zones import HEAD, Oval, brow_place, hair_place, oval
 
 _CORE = (Oval(0, -1.30, 0.55, 0.14), Oval(0.98, -0.55, 0.12, 0.28))
@@ -44,7 +44,7 @@ def _aged(colours: Colours, skin: Skin, where: Tensor, row: int, rise: Tensor) -
     """(3, S, S): greyer by a share, or less so. Hair of any colour turns to the same grey, so the darker the further;
     grey hair gets, for younger ages, the colour that young hair has on average."""
     share = (_DYED * rise / (_GREY - _DARK)).clamp(-1, 1)
-    usual = (colours.tone[row] * where[row]).sum() / where[row].sum().clamp(min=1e-3) - skin.tone[row]
+    usual = _usual(colours.tone[row], where[row]) - skin.tone[row]
     if float(share) > 0:
         lift = (share * (_GREY - usual)).clamp(0, 1.4)
         return torch.stack((
@@ -64,7 +64,7 @@ def _hairy(soft: Colours, skin: Skin, x: Tensor, y: Tensor) -> Tensor:
     other = ((skin.tone - soft.tone).abs() / 0.35).clamp(0, 1)
     not_skin = 1 - skin.likeness * (1 - other)
     sample = core * not_skin * (1 - 0.95 * around)
-    sure = ((sample.sum((1, 2), keepdim=True) / core.sum((1, 2), keepdim=True) - 0.1) / 0.25).clamp(0, 1)
+    sure = ((total(sample) / total(core) - 0.1) / 0.25).clamp(0, 1)
     like = _like(soft, sample + 1e-6)
     return place * sure * not_skin * like / (1 + 2 * (around - 0.5).clamp(min=0) * (1 - like))
 
@@ -86,7 +86,11 @@ def _like(soft: Colours, sample: Tensor) -> Tensor:
 
 
 def _mean(plane: Tensor, weights: Tensor) -> Tensor:
-    return (plane * weights).sum((1, 2), keepdim=True) / weights.sum((1, 2), keepdim=True).clamp(min=1e-9)
+    return total(plane * weights) / total(weights).clamp(min=1e-9)
+
+
+def _usual(tone: Tensor, where: Tensor) -> Tensor:
+    return (total((tone * where)[None]) / total(where[None]).clamp(min=1e-3))[0, 0, 0]
 
 
 def _towards(chosen: str, colours: Colours, where: Tensor, row: int) -> Tensor:
@@ -94,6 +98,5 @@ def _towards(chosen: str, colours: Colours, where: Tensor, row: int) -> Tensor:
     rgb = torch.tensor([int(chosen[place : place + 2], 16) / 255 for place in (1, 3, 5)]).to(where)
     tone = (rgb @ torch.tensor([0.2126, 0.7152, 0.0722]).to(where) + TONE).log()
     red, blue = ((rgb[c] + TONE).log() - tone for c in (0, 2))
-    weight = where[row].sum().clamp(min=1e-3)
-    usual = (colours.tone[row] * where[row]).sum() / weight
+    usual = _usual(colours.tone[row], where[row])
     return torch.stack(((tone - usual).expand_as(where[row]), red - colours.red[row], blue - colours.blue[row]))

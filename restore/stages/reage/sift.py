@@ -226,7 +226,8 @@ def _one(faces: Faces, row: int) -> Faces:
 
 def _fine(maps: Tensor, side: int) -> Tensor:
     """(N, C, side, side) of coarse (N, C, s, s) maps."""
-    return F.interpolate(maps, (side, side), mode="bilinear", align_corners=False)
+    planes = maps.flatten(0, 1)[:, None]  # of three channels the last digits would depend on the number of threads
+    return F.interpolate(planes, (side, side), mode="bilinear", align_corners=False).view(*maps.shape[:2], side, side)
 
 
 def _wished(wishes: Sequence[Wishes], name: str, like: Tensor) -> Tensor:

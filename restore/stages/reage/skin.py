@@ -69,8 +69,13 @@ def find_skin(colours: Colours, place: Tensor, x: Tensor, y: Tensor, unit: float
     return Skin(tone, red, blue, blurred(likeness, 0.02 * unit), colourful)
 
 
+def total(planes: Tensor) -> Tensor:
+    """(N, 1, 1) sums of (N, S, S) planes: row by row, because a sum of all at once depends on the number of threads."""
+    return planes.sum(2, keepdim=True).sum(1, keepdim=True)
+
+
 def _mean(plane: Tensor, weights: Tensor) -> Tensor:
-    return (plane * weights).sum((1, 2), keepdim=True) / weights.sum((1, 2), keepdim=True).clamp(min=1e-3)
+    return total(plane * weights) / total(weights).clamp(min=1e-3)
 
 
 def valleys(tone: Tensor, sigma: float) -> Tensor:

@@ -118,7 +118,7 @@ def _solved(
     np.add.at(normal, (lower + 1, lower + 1), weight * share**2)
     np.add.at(normal, (lower, lower + 1), weight * share * (1 - share))
     np.add.at(normal, (lower + 1, lower), weight * share * (1 - share))
-    right = np.bincount(lower, weight * (1 - share) * values, knots)
+    right: Numbers = np.bincount(lower, weight * (1 - share) * values, knots).astype(np.float64)
     right += np.bincount(lower + 1, weight * share * values, knots)
     sums = np.zeros((number, knots))
     np.add.at(sums, (owners, lower), weight * (1 - share))
