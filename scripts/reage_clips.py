@@ -218,10 +218,11 @@ def _cut(source: Path, target: Path, frames: int) -> None:
     import av
 
     with av.open(str(source)) as film, av.open(str(target), "w") as out:
-        stream = out.add_stream("libx264", rate=film.streams.video[0].average_rate, options={"crf": "8"})
+        shown = film.streams.video[0]
+        stream = out.add_stream("libx264", rate=shown.average_rate, options={"crf": "8"})
+        stream.width, stream.height, stream.pix_fmt = shown.width, shown.height, "yuv420p"
         for number, frame in enumerate(film.decode(video=0)):
             if number == frames:
                 break
-            stream.width, stream.height, stream.pix_fmt = frame.width, frame.height, "yuv420p"
             out.mux(stream.encode(frame.reformat(format="yuv420p")))
         out.mux(stream.encode())
