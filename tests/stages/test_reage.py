@@ -58,6 +58,7 @@ def wrinkled(side: int = 256, colour: Sequence[float] = (0.72, 0.52, 0.42), seed
     hair = ((x / 1.25) ** 2 + ((y - 0.1) / 1.85) ** 2 < 1)[..., None] & (y < 0.4)[..., None]
     picture = np.where(face, colour, np.where(hair, (0.10, 0.07, 0.05), (0.15, 0.25, 0.55)))
     lines = sum(np.exp(-(((y - at) / 0.035) ** 2)) for at in (-0.85, -0.65, -0.45)) * (np.abs(x) < 0.55)
+    picture = np.where(hair & ~face, picture * (1 + 0.5 * np.sin(90 * x)[..., None]), picture)
     picture = picture * (1 - 0.22 * lines[..., None] * face)
     for away in (-0.5, 0.5):
         picture = np.where(((x - away) ** 2 + (y / 0.5) ** 2 < 0.02)[..., None], 0.1, picture)
@@ -204,6 +205,13 @@ def test_hair_greys_and_takes_a_colour(engine: Any) -> None:
     red = crops + engine.deltas(asked(crops, 40, 40, hair_color="#a03010"))
     channels = red[hair].mean((1, 2))
     assert float(channels[0]) > 1.8 * float(channels[2])
+
+
+def test_a_bald_head_has_no_hair(engine: Any) -> None:
+    crops = torch.from_numpy(cv2.blur(wrinkled().permute(1, 2, 0).numpy(), (9, 9))).permute(2, 0, 1)[None]
+    top = (0, slice(None), slice(41, 47), slice(122, 134))
+    delta = engine.deltas(asked(crops, 40, 80, shape=0.0, skin=0.0, wrinkles=0.0))
+    assert float(delta[top].abs().max()) < 0.02
 
 
 def test_zones_have_their_own_strength(engine: Any) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from restore.stages.reage.bands import blurred
 from restore.stages.reage.engines import Wishes
 from restore.stages.reage.prototypes import TONE
 from restore.stages.reage.skin import Colours, Skin, total
@@ -16,6 +17,8 @@ _CORE = (Oval(0, -1.30, 0.55, 0.14), Oval(0.98, -0.55, 0.12, 0.28))
 """Above the forehead and at the temples: where most people's hair is."""
 _GREY, _DARK, _DARKEST = -0.30, -0.92, -1.6
 """Logarithms of hair's luma over the skin's: grey hair, that of young people in the mean, the darkest."""
+_SMOOTH = 0.012
+"""Mean absolute value of the finest bands under which nothing is hair."""
 _DYED = 1.5
 """Hair greys so many times as much as portraits show: among them are those whose hair is dyed, blond or gone."""
 _YOUNG = (0.16, -0.17)
@@ -23,14 +26,17 @@ _YOUNG = (0.16, -0.17)
 
 
 def hair_change(
-    colours: Colours, skin: Skin, wishes: Sequence[Wishes], change: Tensor, x: Tensor, y: Tensor, unit: float
-) -> Tensor:
+    colours: Colours, skin: Skin, wishes: Sequence[Wishes], change: Tensor, strands: Tensor, x: Tensor, y: Tensor,
+    unit: float,
+) -> Tensor:  # fmt: skip
     """(N, 3, S, S): what is added to the logarithms of luma, and of red and blue over luma, of hair and brows.
 
-    `change`: (N, 4), by how much the table's measures of hair change: see `prototypes.hair_measures`.
+    `change`: (N, 4), by how much the table's measures of hair change: see `prototypes.hair_measures`. `strands`:
+    (N, S, S), mean absolute value of the finest bands of the logarithm of luma: bald heads and collars are smooth.
     """
     soft = colours.blurred(0.03 * unit)
-    hair = _hairy(soft, skin, x, y)
+    rough = ((blurred(strands, 0.06 * unit) - _SMOOTH) / _SMOOTH).clamp(0, 1)
+    hair = _hairy(soft, skin, rough, x, y)
     brows = brow_place(x, y) * ((skin.tone - 0.15 - soft.tone) / 0.35).clamp(0, 1)
     total = torch.zeros((len(wishes), 3, *colours.tone.shape[1:]), device=colours.tone.device)
     for row, wish in enumerate(wishes):
@@ -56,17 +62,17 @@ def _aged(colours: Colours, skin: Skin, where: Tensor, row: int, rise: Tensor) -
     return torch.stack((lower, colourful * grey[0] * _YOUNG[0], colourful * grey[1] * _YOUNG[1]))
 
 
-def _hairy(soft: Colours, skin: Skin, x: Tensor, y: Tensor) -> Tensor:
+def _hairy(soft: Colours, skin: Skin, rough: Tensor, x: Tensor, y: Tensor) -> Tensor:
     """(N, S, S) 0 to 1: where there is hair: like what is seen where hair mostly is, not like skin or background."""
     place = hair_place(x, y)
     core = torch.stack([oval(shape, x, y, 0.4).expand_as(soft.tone) for shape in _CORE]).amax(0)
     around = torch.maximum(*(_like(soft, _beside(x, y, sign) + 1e-4) for sign in (-1, 1)))
     other = ((skin.tone - soft.tone).abs() / 0.35).clamp(0, 1)
     not_skin = 1 - skin.likeness * (1 - other)
-    sample = core * not_skin * (1 - 0.95 * around)
+    sample = core * not_skin * (1 - 0.95 * around) * rough
     sure = ((total(sample) / total(core) - 0.1) / 0.25).clamp(0, 1)
     like = _like(soft, sample + 1e-6)
-    return place * sure * not_skin * like / (1 + 2 * (around - 0.5).clamp(min=0) * (1 - like))
+    return place * sure * rough * not_skin * like / (1 + 2 * (around - 0.5).clamp(min=0) * (1 - like))
 
 
 def _beside(x: Tensor, y: Tensor, sign: int) -> Tensor:

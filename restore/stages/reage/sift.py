@@ -20,7 +20,7 @@ from restore import zoo
 from restore.pipeline.contract import Device
 from restore.stages.reage import drawn
 from restore.stages.reage.alignment import FRAMING, Framing
-from restore.stages.reage.bands import EDGES, bands_of, luma_of
+from restore.stages.reage.bands import EDGES, bands_of, luma_of, reduced
 from restore.stages.reage.engines import Faces, Wishes
 from restore.stages.reage.hair import hair_change
 from restore.stages.reage.options import ZONES
@@ -110,10 +110,12 @@ class SiftEngine:
         skin = find_skin(colours, place.skin, place.x, place.y, place.unit)
         place = place._replace(skin=place.skin * skin.likeness)
         tint = self._tinted(skin, faces, source, target, place)
-        hair = self._table.change("hair", source, target)
-        tint = tint + hair_change(colours, skin, faces.wishes, hair, place.x, place.y, place.unit)
         tone = (luma_of(crops).clamp(min=0) + TONE).log()
-        change = self._sifted(tone, faces, source, target, place) + self._drawn(faces, source, target, place)
+        bands = bands_of(tone, place.unit * _COARSE)
+        strands = reduced(bands[0].abs() + bands[1].abs(), _COARSE)
+        hair = self._table.change("hair", source, target)
+        tint = tint + hair_change(colours, skin, faces.wishes, hair, strands, place.x, place.y, place.unit)
+        change = self._sifted(tone, bands, faces, source, target, place) + self._drawn(faces, source, target, place)
         # Green is what luma is when red and blue have their share.
         green = -(0.2126 * tint[:, 1] + 0.0722 * tint[:, 2]) / 0.7152
         tint = torch.stack((tint[:, 0] + tint[:, 1], tint[:, 0] + green, tint[:, 0] + tint[:, 2]), 1)
@@ -146,7 +148,9 @@ class SiftEngine:
         grid = grid - _fine(moved, side).permute(0, 2, 3, 1) * (2 * self.framing.distance)
         return F.grid_sample(faces.crops, grid, "bilinear", "border", align_corners=False)
 
-    def _sifted(self, tone: Tensor, faces: Faces, source: Tensor, target: Tensor, place: _Place) -> Tensor:
+    def _sifted(
+        self, tone: Tensor, bands: Sequence[Tensor], faces: Faces, source: Tensor, target: Tensor, place: _Place
+    ) -> Tensor:
         """(N, S, S): what is added to the logarithm of luma by making lines fainter or deeper, zone by zone."""
         assert self._table is not None
         logs = self._table.change("bands", source, target)
@@ -168,7 +172,7 @@ class SiftEngine:
         change = torch.zeros_like(tone)
         uneven = _uneven(target - source) * _wished(faces.wishes, "skin", source)
         uneven = uneven[:, None, None] * _fine(place.skin[:, None], side)[:, 0]
-        for number, band in enumerate(bands_of(tone, unit)):
+        for number, band in enumerate(bands):
             if number == 0:
                 continue  # pores and grain
             deeper, brighter = _fine(maps[:, number], side).unbind(1)

@@ -94,7 +94,7 @@ def skin_place(x: Tensor, y: Tensor) -> Tensor:
 
 def hair_place(x: Tensor, y: Tensor) -> Tensor:
     """0 to 1: where hair may be: around the face, and beside it down to the chin."""
-    beside = ((x.abs() - 0.75) / 0.2).clamp(0, 1) * ((1.6 - y) / 0.5).clamp(0, 1)
+    beside = ((x.abs() - 0.8) / 0.2).clamp(0, 1) * ((1.4 - y) / 0.5).clamp(0, 1)
     above = torch.maximum(((0.75 - y) / 0.5).clamp(0, 1), beside)
     return oval(HAIR, x, y, 0.35) * (1 - oval(FACE._replace(y=0.42, wide=0.92, tall=1.32), x, y, 0.2)) * above
 
