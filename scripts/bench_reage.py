@@ -1,6 +1,6 @@
 """Measure an engine of `restore reage`: ages, texture, identity, steadiness, whom it touches, speed; print Markdown.
 
-    RESTORE_TEST_MATERIAL=... python scripts/bench_reage.py [ages steady only coverage speed] [--model sift]
+    RESTORE_TEST_MATERIAL=... python scripts/bench_reage.py [ages steady still only coverage speed] [--model sift]
     python scripts/bench_reage.py ages --faces held-back --train PICTURES --every 4     # to tune by
 
 Tune by the portraits that are held back of a training folder (`reage_stills.held_back`), never by the test material.
@@ -20,7 +20,7 @@ import reage_clips
 import reage_stills
 import torch
 
-PARTS = ("ages", "steady", "only", "coverage", "speed")
+PARTS = ("ages", "steady", "still", "only", "coverage", "speed")
 
 
 @torch.inference_mode()
@@ -42,6 +42,7 @@ def main() -> None:
     parts: dict[str, Callable[[], Iterable[str]]] = {
         "ages": lambda: reage_stills.rows(args.faces, args.model, material, args.train, args.limit, args.every),
         "steady": lambda: reage_clips.steady_rows(args.model, material, args.frames),
+        "still": lambda: reage_clips.still_rows(args.model, material),
         "only": lambda: reage_clips.only_rows(args.model, material),
         "coverage": lambda: reage_clips.coverage_rows(args.model, material),
         "speed": lambda: reage_clips.speed_rows(args.model, material, args.frames),
