@@ -88,10 +88,12 @@ def denoisers(weights: Path) -> dict[str, Callable[[Tensor, Tensor], Tensor]]:
         floor = max(-80, min(-20, round(20 * math.log10(level_of(noise)))))
         return ffmpeg(sound, RATE, "afftdn", f"nr=20:nf={floor}")
 
+    gtcrn = str(weights / GTCRN)
     return {
         "untouched": lambda sound, _: sound,
         "restore": lambda sound, _: repaired(sound, ("dehiss", {})),
-        "restore, gtcrn-dns3": lambda sound, _: repaired(sound, ("dehiss", {"model": str(weights / GTCRN)})),
+        "restore, --atten-limit 20": lambda sound, _: repaired(sound, ("dehiss", {"atten_limit": 20})),
+        "restore, gtcrn-dns3, 20": lambda sound, _: repaired(sound, ("dehiss", {"model": gtcrn, "atten_limit": 20})),
         "noisereduce": lambda sound, _: noisereduce(sound, RATE),
         "noisereduce, told the noise": lambda sound, noise: noisereduce(sound, RATE, noise),
         "FFmpeg afftdn": lambda sound, _: ffmpeg(sound, RATE, "afftdn"),

@@ -31,8 +31,8 @@ PLANES = ("luma", "blue", "red")
 NONE = 0.0025
 """Noise below this, half a step of 8 bits, is rounding and coding: such a plane has none."""
 
-_TABLE = 1024
-"""Brightnesses for which noise is looked up."""
+_TABLE = 2001
+"""Brightnesses for which noise is looked up; `LEVELS` are among them."""
 
 Array = npt.NDArray[np.float32]
 

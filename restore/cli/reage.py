@@ -12,6 +12,7 @@ from restore.cli.job import arguments, io_groups, run_job, with_io
 from restore.cli.options import GroupedCommand, given, options_for
 from restore.cli.stage import command_help
 from restore.errors import OutputError
+from restore.media.options import OutputOptions
 from restore.recipe import Recipe
 from restore.stages import options_of, parse_options
 
@@ -88,20 +89,20 @@ def _write_passes(
     source: str, job: Path, said: dict[str, Any], recipe: Recipe, folder: Path, way: str, values: dict[str, Any]
 ) -> int:  # fmt: skip
     """Render each pass as a job of its own, by the plan of the film's; then the tracks."""
+    from restore import api
     from restore.passes import write_tracks
     from restore.pipeline.job import default_folder
 
-    status = 0
+    films, status = way == "prores", 0
+    # Passes hold pictures alone: sound and subtitles are in the film.
+    others = tuple(stream.index for stream in api.probe(source, recipe.input).streams)
     for name in _PASSES:
-        films = way == "prores"
         shown = parse_options(_NAME, {**said, "show": name, "show_as": "film" if films else "float"})
         target = folder / f"{name}.mov" if films else folder / name / f"{name}.%06d.exr"
         target.parent.mkdir(parents=True, exist_ok=True)
         own = default_folder(folder) / name
         _hand_on_plan(job, own)
-        write = recipe.output.model_copy(update={"codec": "prores", "master": False, "pix_fmt": None} if films else {})
-        if not films:
-            write = type(recipe.output)()
+        write = OutputOptions(codec="prores", skip_streams=others) if films else OutputOptions()
         told = {**values, "work_dir": own, "no_report": True}
         status = max(status, run_job(source, target, Recipe(((_NAME, shown),), recipe.input, write), told))
     write_tracks(job, folder / "tracks.json")

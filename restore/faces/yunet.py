@@ -52,7 +52,7 @@ class YuNetDetector:
             self._net.setInputSize(self._size)
         _, rows = self._net.detect(np.ascontiguousarray(padded[..., ::-1]))
         back = np.array((width / size[0], height / size[1]))
-        found = [] if rows is None else np.asarray(rows, float)
+        found = np.zeros((0, 15)) if rows is None else np.asarray(rows, float)
         boxes = [(row[:4] * np.tile(back, 2), row[4:14].reshape(5, 2) * back, row[14]) for row in found]
         faces = [described(box, points, score) for box, points, score in boxes]
         return sorted(faces, key=lambda face: -face.score)

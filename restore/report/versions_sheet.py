@@ -16,7 +16,7 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 
 from restore.files import whole, write_text
-from restore.report.film import Rgb
+from restore.pipeline.stills import Rgb
 from restore.report.page import clock, document, jpeg
 
 SIDE = 320

@@ -227,6 +227,8 @@ class TestProposals:
         folder = restore.run(source, output, recipe(model=str(tiny_colours))).folder
         values = json.loads((folder / "plan" / "shot-0000014.json").read_text())["stages"]["1-colorize"]["values"]
         assert values["proposed"][0] == 0
+        with np.load(folder / "plan" / "shot-0000014.1-colorize.npz") as arrays:
+            assert {arrays[name].shape for name in arrays} == {(2, HEIGHT // 2, WIDTH // 2)}, "half the size"
         for before, after in zip(planes_of(source), planes_of(output), strict=True):
             assert np.array_equal(before[:HEIGHT], after[:HEIGHT])
         made = rgb_to_lab(torch.from_numpy(colours_of(output)).movedim(-1, 1))[:, 1:]

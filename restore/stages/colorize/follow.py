@@ -89,7 +89,7 @@ def layers_of(way: Field, difference: Plane) -> list[Field]:
     here = places[sure].astype(np.float32)
     there = here + way[places[sure, 1], places[sure, 0]]
     x, y = np.arange(width, dtype=np.float32)[None, :], np.arange(height, dtype=np.float32)[:, None]
-    found = []
+    found: list[Field] = []
     while len(found) < _LAYERS and len(here) >= _FEWEST:
         layer, within = cv2.estimateAffinePartial2D(here, there, ransacReprojThreshold=2.0, maxIters=200)
         if layer is None:

@@ -27,7 +27,7 @@ _RELAXED = 0.75
 """How much of the neighbours' range around a pixel counts: 1 forgives a motion that is wrong by a pixel."""
 
 
-_EVEN = -0.25
+_EVEN = -0.15
 """Logarithm of the odds at which as much dirt is missed as is mistaken, on the films that `judge` was fitted to."""
 
 

@@ -42,7 +42,7 @@ def under(mask: Mask, field: Field) -> Mask:
     """Which flow (reduced pictures) a mask (full size) hides, and some around it."""
     height, width = field.shape[:2]
     hidden = cv2.resize(mask.astype(np.float32), (width, height), interpolation=cv2.INTER_AREA) > 0
-    return cv2.dilate(hidden.view(np.uint8), np.ones((5, 5), np.uint8)).astype(bool)
+    return np.asarray(cv2.dilate(hidden.view(np.uint8), np.ones((5, 5), np.uint8)) > 0, bool)
 
 
 def motion_under(field: Field, hidden: Mask, box: Box | None = None) -> Field:
@@ -144,7 +144,7 @@ def fill(
     random = np.random.default_rng(abs(seed))
     joined = cv2.dilate(mask.astype(np.uint8), np.ones((5, 5), np.uint8))
     _, labels = cv2.connectedComponents(joined, connectivity=8)
-    for label, (rows, columns) in enumerate(_boxes(labels), 1):
+    for label, (rows, columns) in enumerate(_boxes(np.asarray(labels, np.int32)), 1):
         box, _ = _grown((rows, columns), _MARGIN, mask.shape)
         hole = labels[box] == label  # a rim of two pixels more than the mask
         known = labels[box] == 0

@@ -19,7 +19,7 @@ from restore.analysis.flow import (
     reduction,
     same_plane,
 )
-from restore.stages.dedust.detect import Spikes, Views, density, evened, spikes
+from restore.stages.dedust.detect import Mask, Spikes, Views, density, evened, spikes
 from restore.stages.dedust.judge import Context
 
 _WINDOW = 17
@@ -102,9 +102,15 @@ class Lumas:
         key = (here, *self.beside(here))
         if key not in self._views:
             frame = self._frames[here]
-            others = []
+            others: list[Plane] = []
+            shown = np.zeros(frame.shape, bool)
             for there in key[1:]:
-                others.append(evened(_shown(self._frames[there], self.motion(here, there), frame), frame))
+                where = cv2.add(enlarged(self.motion(here, there), *frame.shape), grid(*frame.shape))
+                found = cv2.remap(self._frames[there], where, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+                others.append(evened(np.asarray(found, np.float32), frame))
+                shown |= _inside(where)
+            for other in others:
+                other[~shown] = frame[~shown]  # what no neighbour shows none can judge
             self._views[key] = Views(frame, *others)
         return self._views[key]
 
@@ -154,14 +160,8 @@ def settled(field: Field, here: Small, there: Small) -> Field:
     return common
 
 
-_OUTSIDE = -1e4
-
-
-def _shown(other: Plane, field: Field, here: Plane) -> Plane:
-    """Another frame's luma moved into place; where it does not show what is here, this frame's own: it cannot judge."""
-    where = cv2.add(enlarged(field, *here.shape), grid(*here.shape))
-    found = cv2.remap(other, where, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=_OUTSIDE)
-    outside = found < _OUTSIDE / 1000
-    if outside.any():
-        found[outside] = here[outside]
-    return np.asarray(found, np.float32)
+def _inside(where: Field) -> Mask:
+    """(H, W): which places, right and down, lie inside the picture; a pixel more or less."""
+    height, width = where.shape[:2]
+    found = cv2.inRange(where, (-1.0, -1.0, 0.0, 0.0), (float(width), float(height), 0.0, 0.0))
+    return np.asarray(found > 0, bool)

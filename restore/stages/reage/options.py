@@ -69,7 +69,8 @@ class ReageOptions(StageOptions):
     )
     show: Literal["reaged", "delta", "matte", "mask"] = Field(
         "reaged",
-        description="What to write: the re-aged picture; what was added to it; how strongly, softly; or where at all.",
+        description="What to write: the re-aged picture; what was added to it; how far change is let through; or where "
+        "there is any.",
     )
     show_as: Literal["float", "film"] = Field(
         "float",

@@ -150,10 +150,10 @@ class Reage(Stage[ReageOptions]):
         if self.options.show == "delta":
             delta = result - pixels
             return 0.5 + delta / 2 if self.options.show_as == "film" else delta
-        return (matte if self.options.show == "matte" else mask.float()).expand(-1, 3, -1, -1).contiguous()
+        return (matte.clamp(max=1) if self.options.show == "matte" else mask.float()).expand(-1, 3, -1, -1).contiguous()
 
     def _changed(self, batch: FrameBatch, values: Values, matte: Tensor) -> tuple[Tensor, Tensor]:
-        """The core frames, and where they were changed; how strongly is noted in the matte."""
+        """The core frames, and where they were changed; how far a change is let through is noted in the matte."""
         pixels = batch.pixels[batch.core]
         mask = torch.zeros((len(pixels), 1, *pixels.shape[2:]), dtype=torch.bool, device=pixels.device)
         told = {**self.options.model_dump(), **values, "seed": self._seed}

@@ -42,15 +42,17 @@ _LINE_WIDTH = 0.75
 """Of a band's lines, in its wider sigma."""
 _MOVED = Oval(0, 0.2, 1.25, 1.75)
 """Outside this nothing is moved."""
-_OF_MAPS = 1.0
+_OF_MAPS = 1.4
 """Averages of faces that are not quite in register are paler than what they are averages of."""
 _SHINIER = 0.2
 """What is light gains no more: it would look wet."""
 _OF_LEVEL = 0.4
 """How much of the skin's darkening is made: the rest may be how photographs are exposed."""
-_UNEVEN_YOUNGER, _UNEVEN_OLDER, _MOST_UNEVEN = 0.45, 0.30, 0.2
-"""By how much broad light and dark of the skin change in thirty years: evenly coloured skin alone makes faces look
+_UNEVEN, _MOST_UNEVEN = 0.7, 0.2
+"""By how much broad light and dark of the skin fade for thirty years: evenly coloured skin alone makes faces look
 up to twenty years younger (B. Fink, K. Grammer, P. J. Matts, Evolution and Human Behavior 27, 2006)."""
+_OF_SHAPE = 0.5
+"""More of it would move pores and lashes visibly, and age no one further."""
 _FARTHEST = 0.07
 """Eye distances by which nothing is moved further."""
 
@@ -140,7 +142,7 @@ class SiftEngine:
             return faces.crops
         moved = self._table.map_change("shape", source, target, place.grid)
         far = moved.norm(dim=1, keepdim=True).clamp(min=1e-6)
-        moved = moved * (_FARTHEST * torch.tanh(far / _FARTHEST) / far) * much[:, None, None, None]
+        moved = moved * (_FARTHEST * torch.tanh(far / _FARTHEST) / far) * (_OF_SHAPE * much[:, None, None, None])
         moved = moved * oval(_MOVED, place.x, place.y, 0.6)[:, None]
         side = faces.crops.shape[-1]
         at = (torch.arange(side, device=moved.device) * 2 + 1) / side - 1
@@ -160,7 +162,7 @@ class SiftEngine:
         # A line is one thing in all the bands it shows in: it changes as that of them does which changes most.
         lines = darker[:, :, 1:_BROAD]
         most = lines.gather(2, lines.abs().argmax(2, keepdim=True))
-        darker[:, :, 1:_BROAD] = (_LINE_SHARE * most).clamp(-1.2, 2.6)
+        darker[:, :, 1:_BROAD] = (_LINE_SHARE * most).clamp(-1.2, 3.4)
         masks = torch.stack(list(zone_masks(place.x, place.y).values()), 1) * place.skin[:, None]
         side, unit = tone.shape[-1], place.unit * _COARSE
         # No matrix product: its last digits would depend on the number of threads.
@@ -219,8 +221,8 @@ class SiftEngine:
 
 
 def _uneven(years: Tensor) -> Tensor:
-    """(N,) by how much broad light and dark of the skin grow, or, below 0, fade."""
-    return torch.where(years > 0, _UNEVEN_OLDER, -_UNEVEN_YOUNGER) * (years.abs() / 30).clamp(0, 1.3)
+    """(N,) by how much, below 0, broad light and dark of the skin fade; for older ages lines and spots do better."""
+    return -_UNEVEN * (-years / 30).clamp(0, 1.3)
 
 
 def _one(faces: Faces, row: int) -> Faces:

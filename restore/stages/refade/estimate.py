@@ -112,8 +112,8 @@ class Levels:
             level = np.minimum((green * 32).astype(np.int64), 31)
             for place, other in enumerate((red, blue)):
                 apart = other.astype(np.float64) - green
-                for power, values in enumerate((None, apart, apart * apart)):
-                    self._scale[power, :, place] += np.bincount(level, values, minlength=32)
+                for power, weights in enumerate((None, apart, apart * apart)):
+                    self._scale[power, :, place] += np.bincount(level, weights, minlength=32)
 
     def quantiles(self) -> Array:
         """(3 channels, 3): densities of white, black and the deepest black."""

@@ -19,6 +19,6 @@ class DeclickOptions(AudioStageOptions):
         description="Find clicks this many dB smaller (above 0: more are found) or only larger ones (below 0).",
     )  # fmt: skip
     longest: float = Field(
-        1.5, ge=0.1, le=5,
+        2.5, ge=0.1, le=5,
         description="Milliseconds: what lasts longer is not a click, but a t or a knock.",
     )  # fmt: skip

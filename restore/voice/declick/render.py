@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from restore.analysis.autoregression import coefficients, filled_in
+from restore.analysis.running import running_max
 from restore.frames import AudioBatch, AudioFormat
 from restore.pipeline.audio_contract import AudioStage, AudioWindow, State
 from restore.pipeline.contract import Device
@@ -20,6 +21,8 @@ _AT_ONCE = 256
 """Frames worked on together: what they take stays within a processor's cache."""
 _TRIED, _FILLED = 2, 3
 """How often what was filled in gives a better model, and that a better filling: while looking, and in the end."""
+_LOUDER = 1.5
+"""How many times as loud as what is near a filling may be."""
 _LONGER = 2
 """How many times as far the last model looks back: too far to find clicks by, but it knows better what was there."""
 
@@ -98,9 +101,16 @@ def _parts(rows: Tensor) -> list[Tensor]:
 
 
 def _filled(known: Tensor, repaired: Tensor, marked: Tensor, order: int, times: int) -> Tensor:
-    """Frames with the marked samples made anew; `repaired` is what the first model is made of."""
+    """Frames with the marked samples made anew; `repaired` is what the first model is made of.
+
+    Hardly louder than what is near: a model made of a wrong filling would have the next one wrong by more.
+    """
+    reach = known.shape[1] // 8
+    heard = torch.nn.functional.pad(torch.where(marked, 0.0, known.abs()), (reach, reach))
+    bound = _LOUDER * running_max(heard, 2 * reach + 1)
     for _ in range(times):
-        repaired = filled_in(known, marked, coefficients(repaired, order))
+        filled = filled_in(known, marked, coefficients(repaired, order))
+        repaired = torch.where(marked, torch.minimum(torch.maximum(filled, -bound), bound), known)
     return repaired
 
 
