@@ -34,7 +34,7 @@ _ALIKE = 0.6
 """Likeness with how it looked when last seen, under which what the flow carries is no longer the face."""
 _LONGEST = 60
 """Frames that a face may be unseen between two detections."""
-_FOUND = 0.45
+_FOUND = 0.35
 """Share of the looks, from the first to the last in which it was found, in which a face is found; what only now and
 then looks like one is none."""
 _TAIL = 12

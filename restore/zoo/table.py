@@ -116,6 +116,17 @@ _MODELS = (
         bundled=True,
     ),
     ModelSpec(
+        id="reage-fran",
+        title="Re-ageing, a small network",
+        kind="reage",
+        purpose="Makes faces older or younger, taught by `sift`, the default, which does more; for `restore reage`.",
+        architecture="ReagingUNet, 12 to 256 features, 1.9 million weights",
+        licence=MIT_OURS,
+        source="models/reage-fran/README.md",
+        file_name="reage-fran.safetensors",
+        bundled=True,
+    ),
+    ModelSpec(
         id="realesr-general-x4v3",
         title="Real-ESRGAN general ×4 v3 (compact)",
         kind="upscale",

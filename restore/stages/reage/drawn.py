@@ -48,7 +48,7 @@ _LINES: dict[str, tuple[float, float, float, tuple[_Line, ...]]] = {
 }  # fmt: skip
 ZONES = tuple(_LINES)
 """That have lines to draw."""
-_DEPTH = 1.7
+_DEPTH = 1.9
 _MIDDLE = ("forehead", "neck")
 _SPOTS_FROM, _SPOTS = 55.0, 18
 _SHIFT = 0.025

@@ -31,7 +31,7 @@ from restore.stages.reage.zones import Oval, oval, placed, skin_place, zone_mask
 _LARGEST, _SMALLEST, _STEP = 512, 192, 64
 _YOUNGEST = 18.0
 """The table is of adults: younger ages are those of a young adult."""
-_LINE_SHARE = 3.4
+_LINE_SHARE = 4.2
 """By how much more than its whole band a line changes: pores, stubble and noise, the rest of it, do not."""
 _MOST_DARK, _MOST_LIGHT, _MOST_BROAD = 0.32, 0.18, 0.12
 """Of a band: what differs more from its surroundings is hair, glasses, a shadow's edge."""
@@ -51,7 +51,7 @@ _OF_LEVEL = 0.4
 _UNEVEN, _MOST_UNEVEN = 0.7, 0.2
 """By how much broad light and dark of the skin fade for thirty years: evenly coloured skin alone makes faces look
 up to twenty years younger (B. Fink, K. Grammer, P. J. Matts, Evolution and Human Behavior 27, 2006)."""
-_OF_SHAPE = 0.5
+_OF_SHAPE = 0.35
 """More of it would move pores and lashes visibly, and age no one further."""
 _FARTHEST = 0.07
 """Eye distances by which nothing is moved further."""
