@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from restore.cli.job import Voice, stopping
 from restore.cli.options import GroupedCommand, given, option_for, options_for, validated
-from restore.errors import OptionError
+from restore.cli.sweeps import SweepGroup
 from restore.media.options import InputOptions
 from restore.stages import options_of
+
+if TYPE_CHECKING:
+    from restore.numbered import Kept
 
 _STAGE = "reage"
 _FIXED = ("actor", "at", "detector", "zone", "consent", "own_work", "test_material")
@@ -33,27 +36,6 @@ Examples:
   restore versions pick 7
   restore reage clip.mp4 younger.mp4 --version 7
 """
-
-
-class _Versions(click.Group):
-    """A group whose first word may be a source: then a sweep is meant."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        if args and args[0].startswith("-") and args[0] not in ("-h", "--help"):
-            args = ["sweep", *args]
-        return super().parse_args(ctx, args)
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        return super().resolve_command(ctx, args if args[0] in self.commands else ["sweep", *args])
-
-    def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """The sweep's help, and that of the other words."""
-        sweep = self.commands["sweep"]
-        sweep.format_help(click.Context(sweep, parent=ctx.parent, info_name="versions"), formatter)
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, self.commands[name].short_help or "") for name in ("list", "pick")])
 
 
 def _swept() -> list[click.Option]:
@@ -115,59 +97,23 @@ def _sweep(
     return 0
 
 
-versions = _Versions("versions", help=_HELP)
-versions.add_command(
-    GroupedCommand(
-        "sweep",
-        callback=_sweep,
-        params=[click.Argument(["source"])],
-        groups=[("Versions", _swept()), ("Source", options_for(InputOptions)), ("Job", _job())],
-        help=_HELP,
-    )
-)
-
-
-@versions.command("list", short_help="List the versions that were made of SOURCE.")
-@click.argument("source", required=False)
-@click.option("--work-dir", type=click.Path(path_type=Path), help="The job folder. [default: SOURCE.restore]")
-def list_versions(source: str | None, work_dir: Path | None) -> int:
-    """List the versions that were made of SOURCE; it may be left out where one folder here has versions."""
+def _kept(folder: Path) -> Kept:
     from restore.versions import load
 
-    for version in load(_folder(source, work_dir)).versions:
-        click.echo(f"{version.number:4}  {version.label}")
-    return 0
+    return load(folder)
 
 
-@versions.command(short_help="Choose a version: writes its recipe.")
-@click.argument("number", type=click.IntRange(1))
-@click.argument("source", required=False)
-@click.option("--work-dir", type=click.Path(path_type=Path), help="The job folder. [default: SOURCE.restore]")
-@click.option("--recipe", "-o", "path", type=click.Path(path_type=Path),
-              help="Where to write it. [default: version-NUMBER.toml in the job folder]")  # fmt: skip
-@click.option("--overwrite", is_flag=True, help="Replace a recipe that is there.")
-def pick(number: int, source: str | None, work_dir: Path | None, path: Path | None, overwrite: bool) -> int:
-    """Choose version NUMBER of SOURCE: its recipe is written, for restore run, and the choice noted.
+def _choose(folder: Path, number: int, path: Path | None, overwrite: bool) -> Path:
+    from restore.versions import pick
 
-    SOURCE may be left out where one folder here has versions.
-    """
-    from restore.versions import pick as choose
-
-    written = choose(_folder(source, work_dir), number, path, overwrite)
-    click.echo(f"{written}: restore run SOURCE OUTPUT --recipe {written}")
-    return 0
+    return pick(folder, number, path, overwrite)
 
 
-def _folder(source: str | None, work_dir: Path | None) -> Path:
-    """The job folder that is meant. Raises OptionError where that is not clear."""
-    from restore.pipeline.job import default_folder
-
-    if work_dir is not None:
-        return work_dir
-    if source is not None:
-        return default_folder(Path(source))
-    found = sorted(path.parent for path in Path().glob("*/versions.json"))
-    if len(found) != 1:
-        what = f"several folders here have versions ({', '.join(map(str, found))})" if found else "no versions are here"
-        raise OptionError(f"{what}: name the SOURCE they are of, or --work-dir")
-    return found[0]
+_SWEEP = GroupedCommand(
+    "sweep",
+    callback=_sweep,
+    params=[click.Argument(["source"])],
+    groups=[("Versions", _swept()), ("Source", options_for(InputOptions)), ("Job", _job())],
+    help=_HELP,
+)
+versions = SweepGroup("versions", _SWEEP, "*/versions.json", _kept, _choose)

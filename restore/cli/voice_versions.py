@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from restore.cli.job import Voice, stopping
 from restore.cli.options import GroupedCommand, options_for
+from restore.cli.sweeps import SweepGroup
 from restore.cli.voice import spoken, stage_options, voice_recipe
-from restore.errors import OptionError
 from restore.media.options import InputOptions
 from restore.voice import SOUND
+
+if TYPE_CHECKING:
+    from restore.numbered import Kept
 
 _STAGE = "repair-voice"
 _SWEPT = {"strengths": "strength", "steadiness": "steadiness", "smoothness": "smoothness", "tones": "tone"}
@@ -43,27 +46,6 @@ def _numbers(ctx: click.Context, param: click.Parameter, value: str | None) -> l
     if value is not None and (not found or not all(0 <= number <= 1 for number in found)):
         raise click.BadParameter(f"{value!r}: takes numbers from 0 to 1, with commas between: 0.3,0.6,0.9", ctx, param)
     return found
-
-
-class _Versions(click.Group):
-    """A group whose first word may be a source: then a sweep is meant."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        if args and args[0].startswith("-") and args[0] not in ("-h", "--help"):
-            args = ["sweep", *args]
-        return super().parse_args(ctx, args)
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        return super().resolve_command(ctx, args if args[0] in self.commands else ["sweep", *args])
-
-    def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """The sweep's help, and that of the other words."""
-        sweep = self.commands["sweep"]
-        sweep.format_help(click.Context(sweep, parent=ctx.parent, info_name="voice-versions"), formatter)
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, self.commands[name].short_help or "") for name in ("list", "pick")])
 
 
 def _swept() -> list[click.Option]:
@@ -125,65 +107,27 @@ def _sweep(
     return 0
 
 
-voice_versions = _Versions("voice-versions", help=_HELP)
-voice_versions.add_command(
-    GroupedCommand(
-        "sweep",
-        callback=_sweep,
-        params=[click.Argument(["source"])],
-        groups=[
-            ("Versions", _swept()),
-            *((spoken(name).capitalize(), stage_options(name)) for name in SOUND.names() if name != _STAGE),
-            ("Job", _job()),
-        ],
-        help=_HELP,
-    )
-)
-
-
-@voice_versions.command("list", short_help="List the versions that were made of SOURCE.")
-@click.argument("source", required=False)
-@click.option("--work-dir", type=click.Path(path_type=Path), help="The job folder. [default: SOURCE.restore]")
-def list_versions(source: str | None, work_dir: Path | None) -> int:
-    """List the versions that were made of SOURCE; it may be left out where one folder here has versions."""
+def _kept(folder: Path) -> Kept:
     from restore.worn_voice import versions_of
 
-    kept = versions_of(_folder(source, work_dir))
-    for version in kept.versions:
-        picked = "  (picked)" if version.number == kept.picked else ""
-        click.echo(f"{version.number:4}  {version.label}{picked}")
-    return 0
+    return versions_of(folder)
 
 
-@voice_versions.command(short_help="Choose a version: writes its recipe.")
-@click.argument("number", type=click.IntRange(1))
-@click.argument("source", required=False)
-@click.option("--work-dir", type=click.Path(path_type=Path), help="The job folder. [default: SOURCE.restore]")
-@click.option("--recipe", "-o", "path", type=click.Path(path_type=Path),
-              help="Where to write it. [default: version-NUMBER.toml beside the versions]")  # fmt: skip
-@click.option("--overwrite", is_flag=True, help="Replace a recipe that is there.")
-def pick(number: int, source: str | None, work_dir: Path | None, path: Path | None, overwrite: bool) -> int:
-    """Choose version NUMBER of SOURCE: its recipe is written, for restore run, and the choice noted.
+def _choose(folder: Path, number: int, path: Path | None, overwrite: bool) -> Path:
+    from restore.worn_voice import pick
 
-    SOURCE may be left out where one folder here has versions.
-    """
-    from restore.worn_voice import pick as choose
-
-    written = choose(_folder(source, work_dir), number, path, overwrite)
-    click.echo(f"{written}: restore run SOURCE OUTPUT --recipe {written}")
-    return 0
+    return pick(folder, number, path, overwrite)
 
 
-def _folder(source: str | None, work_dir: Path | None) -> Path:
-    """The job folder that is meant. Raises OptionError where that is not clear."""
-    from restore.pipeline.job import default_folder
-
-    if work_dir is not None:
-        return work_dir
-    if source is not None:
-        return default_folder(Path(source))
-    found = sorted(path.parents[1] for path in Path().glob("*/voice-versions/versions.json"))
-    if len(found) != 1:
-        what = f"several folders here have versions ({', '.join(map(str, found))})" if found else "no versions are here"
-        raise OptionError(f"{what}: name the SOURCE they are of, or --work-dir")
-    return found[0]
+_SWEEP = GroupedCommand(
+    "sweep",
+    callback=_sweep,
+    params=[click.Argument(["source"])],
+    groups=[
+        ("Versions", _swept()),
+        *((spoken(name).capitalize(), stage_options(name)) for name in SOUND.names() if name != _STAGE),
+        ("Job", _job()),
+    ],
+    help=_HELP,
+)
+voice_versions = SweepGroup("voice-versions", _SWEEP, "*/voice-versions/versions.json", _kept, _choose)

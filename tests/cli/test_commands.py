@@ -41,7 +41,8 @@ def test_help_has_examples(path: tuple[str, ...], capsys: pytest.CaptureFixture[
     assert main([*path, "--help"]) == 0
     text = capsys.readouterr().out
     assert "Example" in text
-    assert " ".join(("restore", *path)) in text[text.index("Example") :]
+    words = path[:-1] if path[-1:] == ("sweep",) else path  # what a group of versions does by itself
+    assert " ".join(("restore", *words)) in text[text.index("Example") :]
 
 
 def test_help_is_instant_and_light() -> None:
