@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import cast
 
 import av
+import torch
 from av.codec import Codec
 from av.video.codeccontext import VideoCodecContext
 
@@ -286,6 +287,10 @@ def _encoder_options(spec: CodecSpec, pixel: PixelFormat, options: OutputOptions
         settings["profile"] = deep if pixel.depth > 8 else "dnxhr_hq"
     if spec.encoder == "libx265":
         settings["x265-params"] = "log-level=none"
+    if spec.encoder == "libx264" and torch.backends.cpu.get_cpu_capability() == "AVX512":
+        # With AVX-512, x264 (core 165) reads memory nobody has written wherever a row of macroblocks is no multiple of
+        # eight (mbtree): the same pictures give other bytes each time, and decode a little differently.
+        settings["x264-params"] = "asm=avx2"
     for key, value in asked.items():
         settings[key] = f"{settings[key]}:{value}" if _nested(key) and key in settings else value
     return settings

@@ -198,6 +198,31 @@ def test_reorder_depth() -> None:
     assert reorder_depth([0, 40, 20, 10, 30]) == 2
 
 
+@pytest.mark.parametrize("codec", ["x264", "x265"])
+def test_the_same_pictures_give_the_same_bytes(tmp_path: Path, codec: str) -> None:
+    """Whatever lay in memory before: 21 macroblocks in a row, and a picture that moves and grains."""
+    path = tmp_path / "film.mkv"
+    format = VideoFormat(336, 192, PixelFormat.parse("yuv420p"), ColorInfo(), Fraction(1, 24), Fraction(24))
+    settings = encoder_settings(path, format, OutputOptions(codec=codec, preset="medium", threads=1))
+    random = np.random.default_rng(3)
+    picture = np.cumsum(random.normal(0, 3, (192, 500)), 1) % 200 + 20
+    chroma = np.full((96, 168), 128, np.uint8)
+    frames = [
+        (picture[:, 2 * n : 2 * n + 336] + random.normal(0, 4, (192, 336))).clip(16, 235).astype(np.uint8)
+        for n in range(60)
+    ]
+    made = set()
+    for turn in range(3):
+        segment = tmp_path / f"{turn}.segment"
+        with SegmentEncoder(segment, settings) as sink:
+            for n, luma in enumerate(frames):
+                sink.write(Frame(n, (luma, chroma, chroma)))
+                random.bytes(300_000 * (1 + (n + turn) % 7))
+            sink.finish()
+        made.add(segment.read_bytes())
+    assert len(made) == 1
+
+
 def test_segments_of_other_settings_are_not_joined(tmp_path: Path) -> None:
     path = tmp_path / "film.mp4"
     settings = settings_for(path, "x264", "yuv420p")
