@@ -219,8 +219,8 @@ def _cut(source: Path, target: Path, frames: int) -> None:
 
     with av.open(str(source)) as film, av.open(str(target), "w") as out:
         shown = film.streams.video[0]
-        stream = out.add_stream("libx264", rate=shown.average_rate, options={"crf": "8"})
-        stream.width, stream.height, stream.pix_fmt = shown.width, shown.height, "yuv420p"
+        size = {"width": shown.width, "height": shown.height, "pix_fmt": "yuv420p"}
+        stream = out.add_stream("libx264", rate=shown.average_rate, options={"crf": "8"}, **size)
         for number, frame in enumerate(film.decode(video=0)):
             if number == frames:
                 break
