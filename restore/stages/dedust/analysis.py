@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from restore.analysis.flow import Plane
-from restore.analysis.ridges import Floats, Ridge, distances, ridges, strips
+from restore.analysis.ridges import Floats, Ridge, distances, reach, ridges, strips
 from restore.frames import FrameBatch, Shot, VideoFormat
 from restore.pipeline.contract import Analyzer
 from restore.stages.dedust.detect import Mask
@@ -68,6 +68,8 @@ class Track:
     """In which strips it shows."""
     wandering: list[list[float]] = field(default_factory=list)
     """Squares of the steps less those of noise: as they are, against the scene near by, against all of it."""
+    reaching: list[bool] = field(default_factory=list)
+    """Whether it runs over both the upper and the lower edge of the picture."""
     missed: int = 0
 
     @property
@@ -85,8 +87,9 @@ class Track:
         share, variance = _LEAST[len(self.wandering) >= _MANY]
         least = np.sort(np.asarray(self.wandering), axis=0)[: max(1, int(len(self.wandering) * share))].mean(0)
         still, against_near, against_all = np.sqrt(np.maximum(least / variance, 0))
-        # Few things of a scene run down the whole picture without a gap.
-        unbroken = (float(usual.mean()) - 0.7) / 0.3 if shows[usual].mean() > 0.9 else 0.0
+        # Few things of a scene run down the whole picture without a gap; the frame of a title stops before its edges.
+        whole = shows[usual].mean() > 0.9 and np.mean(self.reaching) > 0.5
+        unbroken = (float(usual.mean()) - 0.7) / 0.3 if whole else 0.0
         needed = np.interp(unbroken, (0, 1), (WANDERS, WANDERS_WHOLE))
         wanders = needed <= min(still, against_near, against_all) <= LEAPS
         if abs(slope) * 480 / self.height > (SLANT_WHOLE if usual.mean() >= 0.75 else SLANT):
@@ -231,10 +234,10 @@ class ScratchAnalyzer(Analyzer):
                 moved_scene = moved_scene or Scene(self._before, scene)
                 scene_steps = [moved_scene.step(x, reach) for reach in (_NEAR, scene.shape[1])]
                 track.wandering.append([(moved - step) ** 2 - noise for step in (0.0, *scene_steps)])
-            _extend(track, ridge, pts)
+            _extend(track, ridge, luma, pts)
         for ridge in free:
             track = Track(ridge.sign, luma.shape[0])
-            _extend(track, ridge, pts)
+            _extend(track, ridge, luma, pts)
             self._open.append(track)
         self._before = scene
         for track in [track for track in self._open if track.missed > _LOST]:
@@ -252,7 +255,26 @@ class ScratchAnalyzer(Analyzer):
         return {"lines": [line.as_json() for line in sorted(self._found, key=lambda line: line.path[0])]}
 
 
-def _extend(track: Track, ridge: Ridge, pts: int) -> None:
+def _reaches(luma: Plane, ridge: Ridge) -> bool:
+    """Whether a line stands out half as much as elsewhere in the outermost rows of the picture, too."""
+    height, width = luma.shape
+    aside = reach(height)
+
+    def contrast(rows: slice, x: float) -> float:
+        middle = int(np.clip(round(x), aside + 1, max(aside + 1, width - aside - 2)))
+        part = luma[rows, middle - aside - 1 : middle + aside + 2].mean(0) * ridge.sign
+        return float(part[aside : aside + 3].max() - (part[0] + part[-1]) / 2)
+
+    edges = np.linspace(0, height, len(ridge.x) + 1).astype(int)
+    usual = np.median([
+        contrast(slice(edges[n], edges[n + 1]), ridge.x[n]) for n in np.flatnonzero(ridge.present)
+    ])  # fmt: skip
+    outermost = max(2, height // 40)
+    return min(contrast(slice(0, outermost), ridge.x[0]), contrast(slice(-outermost, None), ridge.x[-1])) > usual / 2
+
+
+def _extend(track: Track, ridge: Ridge, luma: Plane, pts: int) -> None:
+    track.reaching.append(_reaches(luma, ridge))
     track.pts.append(pts)
     track.x.append(ridge.x)
     track.present.append(ridge.present)
