@@ -270,7 +270,8 @@ def _reaches(luma: Plane, ridge: Ridge) -> bool:
         contrast(slice(edges[n], edges[n + 1]), ridge.x[n]) for n in np.flatnonzero(ridge.present)
     ])  # fmt: skip
     outermost = max(2, height // 40)
-    return min(contrast(slice(0, outermost), ridge.x[0]), contrast(slice(-outermost, None), ridge.x[-1])) > usual / 2
+    ends = contrast(slice(0, outermost), ridge.x[0]), contrast(slice(-outermost, None), ridge.x[-1])
+    return bool(min(ends) > usual / 2)
 
 
 def _extend(track: Track, ridge: Ridge, luma: Plane, pts: int) -> None:
