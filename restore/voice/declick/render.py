@@ -21,7 +21,7 @@ _AT_ONCE = 128
 """Frames worked on together: what they take stays within a processor's cache."""
 _BLOCKS = 32
 """Parts of a core that are glanced at for corners."""
-_TRIED, _FILLED = 2, 3
+_TRIED, _FILLED = 1, 2
 """How often what was filled in gives a better model, and that a better filling: while looking, and in the end."""
 _LOUDER = 1.5
 """How many times as loud as what is near a filling may be."""
