@@ -1,6 +1,6 @@
 """Measure the stages of voice repair on damage whose truth is known, beside other tools; print Markdown.
 
-    RESTORE_TEST_MATERIAL=... python scripts/bench_voice.py [PART ...] [--files N] [--seconds S]
+    RESTORE_TEST_MATERIAL=... python scripts/bench_voice.py [PART ...] [--files N] [--seconds S] [--snr DB ...]
 
 Clean speech is brought to 48 kHz, damaged with seeds that nothing was tuned on, and repaired. Parts: hiss, clicks, hum,
 clipping, clean, hoarse, archive, speed. Needs the extra `bench`.
@@ -79,6 +79,8 @@ def speech(folder: Path, most: int, seconds: float) -> Iterator[tuple[str, Tenso
 class Bench:
     files: list[tuple[str, Tensor]]
     weights: Path
+    snrs: tuple[int, ...] = (5, 10, 15)
+    """dB of the voice over the hiss."""
 
 
 def median(rows: list[dict[str, float]], name: str) -> float:
@@ -107,7 +109,7 @@ def denoisers(weights: Path) -> dict[str, Callable[[Tensor, Tensor], Tensor]]:
 
 def hiss_rows(bench: Bench) -> Iterator[str]:
     yield "| hiss | tool | SI-SDR up by | PESQ | STOI |\n|---|---|---|---|---|"
-    for snr in (5, 10, 15):
+    for snr in bench.snrs:
         for tool, use in denoisers(bench.weights).items():
             rows = []
             for seed, (_, clean) in enumerate(bench.files):
@@ -267,9 +269,13 @@ def main() -> None:
     parser.add_argument("parts", nargs="*", metavar="PART", help="which parts; all by default")
     parser.add_argument("--files", type=int, default=99, help="how many recordings")
     parser.add_argument("--seconds", type=float, default=60.0, help="how much of each")
+    parser.add_argument(
+        "--snr", type=int, nargs="+", default=Bench.snrs, metavar="DB", help="hiss only at these levels"
+    )
     wanted = parser.parse_args()
     root = material()
-    bench = Bench(list(speech(root / "speech", wanted.files, wanted.seconds)), root / "weights")
+    files = list(speech(root / "speech", wanted.files, wanted.seconds))
+    bench = Bench(files, root / "weights", tuple(wanted.snr))
     for part in wanted.parts or PARTS:
         print(f"## {part}\n", flush=True)
         for line in PARTS[part](bench):
