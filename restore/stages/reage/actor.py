@@ -22,6 +22,8 @@ from restore.pipeline.contract import Values
 Array = npt.NDArray[np.float64]
 Face = dict[str, Any]
 """As `FaceAnalyzer.finish` describes it."""
+_LIKE_A_FACE = 0.3
+"""Correlation with the mean face under which something is none."""
 
 
 def people_of(found: Sequence[Values], said: Sequence[Said] = ()) -> list[Person]:
@@ -89,4 +91,6 @@ def _candidate(person: Person, faces: Sequence[Face], like: dict[int, float]) ->
     boxes = [face["asked"] for face in faces if "asked" in face]
     box = (boxes[0][0], boxes[0][1], boxes[0][2], boxes[0][3]) if boxes else None
     largest = max(float(face["largest"]) for face in faces)
-    return Candidate(person.number, person.name, frames, largest, box, like.get(person.number))
+    looks = [face["face-like"] for face in faces if face.get("face-like") is not None]
+    doubtful = bool(looks) and max(looks) < _LIKE_A_FACE
+    return Candidate(person.number, person.name, frames, largest, box, like.get(person.number), doubtful)
