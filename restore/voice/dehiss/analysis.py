@@ -26,7 +26,7 @@ _KIND, _BOLD = 9.0, 20.0
 and goes is left in shreds, which tire more the less there is around them."""
 _FAINT, _LOUD = 20.0, 6.0
 """dB of the voice over the noise: where noise is faint, and where it is loud."""
-_UNSTEADY, _STEADY = 0.4, 0.75
+_UNSTEADY, _STEADY = 0.6, 0.75
 """Share of the spectrum that holds nothing but the lasting noise, in the pauses of the voice."""
 _PAUSE, _SPOKEN = 0.1, 0.5
 _ENOUGH_SECONDS, _UNKNOWN = 0.15, 12.0
