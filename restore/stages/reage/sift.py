@@ -51,6 +51,11 @@ _OF_LEVEL = 0.4
 _UNEVEN, _MOST_UNEVEN = 0.7, 0.2
 """By how much broad light and dark of the skin fade for thirty years: evenly coloured skin alone makes faces look
 up to twenty years younger (B. Fink, K. Grammer, P. J. Matts, Evolution and Human Behavior 27, 2006)."""
+_REDDER, _YELLOWER = 0.5, 0.4
+"""How much of the change of colour is made for older ages: portraits of the old are redder, but a face that was as red
+before gets orange."""
+_SHADOW = (0.74, 1.06, 1.14)
+"""How much of a shadow is red's, green's, blue's: light within skin makes its furrows warm. Luma's is 1."""
 _OF_SHAPE = 0.35
 """More of it would move pores and lashes visibly, and age no one further."""
 _FARTHEST = 0.07
@@ -121,7 +126,8 @@ class SiftEngine:
         # Green is what luma is when red and blue have their share.
         green = -(0.2126 * tint[:, 1] + 0.0722 * tint[:, 2]) / 0.7152
         tint = torch.stack((tint[:, 0] + tint[:, 1], tint[:, 0] + green, tint[:, 0] + tint[:, 2]), 1)
-        change = (_fine(tint, crops.shape[-1]) + change[:, None]).clamp(-0.9, 0.9)
+        shade = torch.lerp(torch.ones(3, device=tint.device), torch.tensor(_SHADOW, device=tint.device), skin.colourful)
+        change = (_fine(tint, crops.shape[-1]) + shade.view(-1, 3, 1, 1) * change[:, None]).clamp(-0.9, 0.9)
         room = ((1.0 - tone.exp()) / 0.45).clamp(0, 1)  # what is nearly white becomes no whiter
         change = torch.where(change > 0, change * room[:, None], change)
         return torch.addcmul(crops - faces.crops, crops.clamp(min=0) + TONE, change.expm1())
@@ -196,10 +202,17 @@ class SiftEngine:
             plane = torch.zeros((side, side), device=place.x.device)
             for number, zone in enumerate(ZONES):
                 if zone in drawn.ZONES:
-                    depth = drawn.depth_of(zone, target[row]) - drawn.depth_of(zone, source[row])
-                    depth = depth.clamp(min=0) * zones[row, number] * wish.wrinkles
-                    if float(depth) > 0:
-                        plane = plane - depth * drawn.lines(zone, wish.seed, side, self.framing).to(plane)
+                    much = zones[row, number] * wish.wrinkles
+                    deeper, sagging, finer = (
+                        much * (of(zone, target[row]) - of(zone, source[row])).clamp(min=0)
+                        for of in (drawn.depth_of, drawn.sag_of, drawn.crepe_of)
+                    )
+                    if float(deeper) > 0:
+                        plane = plane - deeper * drawn.lines(zone, wish.seed, side, self.framing).to(plane)
+                    if float(sagging) > 0:
+                        plane = plane + sagging * drawn.folds(zone, side, self.framing).to(plane)
+                    if float(finer) > 0:
+                        plane = plane + finer * drawn.crepe(zone, wish.seed, side, self.framing).to(plane)
             spotted = (drawn.spots_of(target[row]) - drawn.spots_of(source[row])).clamp(min=0) * wish.skin
             if float(spotted) > 0:
                 plane = plane - spotted * drawn.spots(wish.seed, side, self.framing).to(plane)
@@ -217,6 +230,9 @@ class SiftEngine:
         much = _wished(faces.wishes, "skin", source)[:, None, None, None]
         maps = maps * ((1.9 - place.y) / 0.3).clamp(0, 1)[:, None]  # below, portraits show collars
         change = (_OF_MAPS * maps + level) * much * place.skin[:, None]
+        older = (target > source)[:, None, None, None]
+        paler = torch.tensor([1.0, _REDDER, _YELLOWER], device=level.device)[:, None, None]
+        change = torch.where(older, change * paler, change)
         return torch.cat((change[:, :1], change[:, 1:] * skin.colourful[:, None]), 1).clamp(-0.3, 0.3)
 
 
