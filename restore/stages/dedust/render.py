@@ -10,6 +10,7 @@ import torch
 
 from restore.analysis.drawn import checked_shapes, drawn
 from restore.analysis.flow import Picture, Plane, luma_of
+from restore.analysis.repaired import handed_back
 from restore.frames import FrameBatch, VideoFormat
 from restore.pipeline.contract import Analyzer, Device, Finding, Stage, Values, Window
 from restore.stages.dedust.analysis import ScratchAnalyzer
@@ -18,7 +19,6 @@ from restore.stages.dedust.fill import Neighbour, fill
 from restore.stages.dedust.neighbours import Lumas
 from restore.stages.dedust.options import DedustOptions
 from restore.stages.dedust.scratches import Beside, Line, mend_scratches, scratch_mask, traced
-from restore.stages.repaired import handed_back
 
 
 class Dedust(Stage[DedustOptions]):

@@ -12,11 +12,11 @@ import torch
 
 from restore.analysis.drawn import checked_shapes, drawn
 from restore.analysis.flow import luma_of
+from restore.analysis.repaired import handed_back
 from restore.errors import OptionError, SourceNotFoundError
 from restore.frames import FrameBatch, VideoFormat
 from restore.nets.marks import MarkNet
 from restore.pipeline.contract import Device, Stage, Values
-from restore.stages.repaired import handed_back
 from restore.stages.retouch.detect import Mask, damaged, load_net
 from restore.stages.retouch.fill import fill
 from restore.stages.retouch.options import RetouchOptions
