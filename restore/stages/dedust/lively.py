@@ -31,11 +31,11 @@ _ASIDE = 0.5
 _LARGEST = 4.0
 """and how many times as large as a usual streak a drop that is none may be."""
 
-_GAP = 0.45
+_GAP = 0.3
 """What is missing around a patch, as a share of it, from which on it has only moved;"""
 _GAP_LEAST = 0.02
 """differences up to this are none,"""
-_GAP_AREA = 80
+_GAP_AREA = 40
 """and a patch has at least so many pixels in a picture of 480 lines: small dirt lies close to other dirt at times."""
 _GAP_REACH = 10
 """How far it may have moved, in pixels of such a picture."""
