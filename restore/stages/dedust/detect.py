@@ -31,6 +31,9 @@ _RELAXED = 0.75
 _EVEN = -0.15
 """Logarithm of the odds at which as much dirt is missed as is mistaken, on the films that `judge` was fitted to."""
 
+_DOUBT = 2.0
+"""By how much less likely a patch may be dirt to be asked whether it is rain."""
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -190,10 +193,12 @@ def patches(views: Views, found: Spikes, limits: Limits, context: Context) -> Ma
         if len(table) == 1:
             continue
         company = np.exp(table[:, FEATURES.index("company")])
-        dirt = (dirt_odds(table) > limits.odds) & (company <= limits.company + 0.001)
-        dirt[0] = False
+        odds = dirt_odds(table)
+        odds[0] = -np.inf
+        dirt = (odds > limits.odds) & (company <= limits.company + 0.001)
         if not level:
-            alive = falling(labels, dirt, found.difference) | displaced(labels, dirt, found.difference)
+            alive = falling(labels, odds > limits.odds - _DOUBT, found.difference)
+            alive |= displaced(labels, dirt, found.difference)
             lively = np.take(alive, labels)
         else:
             alive = _mostly(labels, len(table), lively)
