@@ -135,9 +135,13 @@ def test_dark_dirt_among_bright_drops_is_still_dirt() -> None:
 
 
 def test_what_moves_for_a_frame_is_no_dirt() -> None:
-    """A lid that closes is dark where it comes to, and light where it was; a blotch is only dark."""
+    """A lid that closes is dark where it comes to, and light where it was; a blotch is only dark, and one on an edge is
+    as dark all over, lighter than one side and darker than the other."""
     labels = np.zeros((480, 200), np.int32)
-    labels[100:105, 40:56], labels[300:305, 40:56] = 1, 2
+    labels[100:105, 40:56], labels[300:305, 40:56], labels[400:405, 40:56] = 1, 2, 3
     lighter = -0.15 * (labels > 0).astype(np.float32)
-    lighter[94:99, 40:56] = 0.12
-    assert displaced(labels, np.array([False, True, True]), lighter).tolist() == [False, True, False]
+    lighter[94:99, 40:56] = lighter[394:399, 40:56] = 0.12
+    here = np.full(labels.shape, 0.5, np.float32)
+    here[100:105], here[94:99] = 0.3, 0.6
+    found = displaced(labels, np.array([False, True, True, True]), lighter, here)
+    assert found.tolist() == [False, True, False, False]

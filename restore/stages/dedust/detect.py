@@ -198,7 +198,7 @@ def patches(views: Views, found: Spikes, limits: Limits, context: Context) -> Ma
         dirt = (odds > limits.odds) & (company <= limits.company + 0.001)
         if not level:
             alive = falling(labels, odds > limits.odds - _DOUBT, found.difference)
-            alive |= displaced(labels, dirt, found.difference)
+            alive |= displaced(labels, dirt, found.difference, views.here)
             lively = np.take(alive, labels)
         else:
             alive = _mostly(labels, len(table), lively)

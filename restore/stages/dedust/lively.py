@@ -39,10 +39,13 @@ _GAP_AREA = 40
 """and a patch has at least so many pixels in a picture of 480 lines: small dirt lies close to other dirt at times."""
 _GAP_REACH = 10
 """How far it may have moved, in pixels of such a picture."""
+_GAP_UNLIKE = 0.25
+"""What moved is lighter, or darker, than what it left bare, by so much of the patch's own difference. Dirt on an edge is
+lighter than one side and darker than the other, too, but there the side that it darkens is the lighter one."""
 
 
-def displaced(labels: Labels, dirt: Flags, difference: Plane) -> Flags:
-    """(count,): which of the patches that were taken for dirt only moved; arguments as for `falling`."""
+def displaced(labels: Labels, dirt: Flags, difference: Plane, here: Plane) -> Flags:
+    """(count,): which of the patches that were taken for dirt only moved; arguments as for `falling`, and the frame."""
     result = np.zeros(len(dirt), bool)
     unit = labels.shape[0] / 480
     areas = np.bincount(labels.ravel(), minlength=len(dirt))
@@ -51,11 +54,16 @@ def displaced(labels: Labels, dirt: Flags, difference: Plane) -> Flags:
     for label in np.flatnonzero(dirt & (areas >= _GAP_AREA * unit * unit)):
         rows, columns = np.nonzero(labels == label)
         box = tuple(slice(max(0, int(axis.min()) - reach), int(axis.max()) + reach + 1) for axis in (rows, columns))
-        here = labels[box] == label
-        near = (cv2.dilate(here.view(np.uint8), around) > 0) & ~here
-        own = float(difference[box][here].sum(dtype=np.float64))
-        gap = np.maximum(-np.sign(own) * difference[box][near] - _GAP_LEAST, 0).sum(dtype=np.float64)
-        result[label] = gap > _GAP * abs(own)
+        patch = labels[box] == label
+        near = (cv2.dilate(patch.view(np.uint8), around) > 0) & ~patch
+        own = float(difference[box][patch].mean(dtype=np.float64))
+        gap = np.maximum(-np.sign(own) * difference[box] - _GAP_LEAST, 0) * near
+        missing = float(gap.sum(dtype=np.float64))
+        if missing <= _GAP * abs(own) * patch.sum():
+            continue
+        bared = float((here[box] * gap).sum(dtype=np.float64)) / missing
+        unlike = float(here[box][patch].mean(dtype=np.float64)) - bared
+        result[label] = np.sign(own) * unlike > _GAP_UNLIKE * abs(own)
     return result
 
 
