@@ -40,8 +40,8 @@ _GAP_AREA = 40
 _GAP_REACH = 10
 """How far it may have moved, in pixels of such a picture."""
 _GAP_UNLIKE = 0.25
-"""What moved is lighter, or darker, than what it left bare, by so much of the patch's own difference. Dirt on an edge is
-lighter than one side and darker than the other, too, but there the side that it darkens is the lighter one."""
+"""What moved is lighter, or darker, than what it left bare, by so much of the patch's own difference. Dirt on an edge
+is lighter than one side and darker than the other, too, but there the side that it darkens is the lighter one."""
 
 
 def displaced(labels: Labels, dirt: Flags, difference: Plane, here: Plane) -> Flags:
