@@ -42,7 +42,7 @@ class Candidate:
     likeness: float | None = None
     """With the photograph asked for: 1 is what makes two faces one person's. See `likeness_to`."""
     doubtful: bool = False
-    """Whether what was found hardly looks like a face: it is meant only where somebody says so."""
+    """Whether it was seldom taken for a face: it is meant only where somebody says so."""
 
 
 def choose(wanted: Wanted, people: Sequence[Candidate]) -> tuple[int, ...]:
@@ -68,8 +68,8 @@ def choose(wanted: Wanted, people: Sequence[Candidate]) -> tuple[int, ...]:
         meant = sure
     elif not sure:
         raise OptionError(
-            f"what was found hardly looks like a face: {_listed(people)}; `restore faces` shows it; if it is one, say "
-            "so with --actor NUMBER"
+            f"what was found was seldom taken for a face: {_listed(people)}; `restore faces` shows it; if it is one, "
+            "say so with --actor NUMBER"
         )
     else:
         raise OptionError(

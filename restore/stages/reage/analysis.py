@@ -80,9 +80,9 @@ class FaceAnalyzer(Analyzer):
             self._pts.append(batch.pts[place])
 
     def finish(self) -> dict[str, Any]:
-        """``faces``: of each, its frames in the shot [from, to), width, mean quality, how old it looks, and how like
-        the mean face it is; paths and looks are in the arrays. ``identity`` and ``alike``, where faces can be told
-        apart: see `restore.faces.identify`; ``asked``: the face's box in the frame that the person points at."""
+        """``faces``: of each, its frames in the shot [from, to), width, mean quality, how old it looks; paths and looks
+        are in the arrays. ``identity`` and ``alike``, where faces can be told apart: see `restore.faces.identify`;
+        ``asked``: the face's box in the frame that the person points at."""
         tracks, embedder = self._tracker.finish(), self._embedder
         vectors = self._gallery.vectors(tracks, embedder) if embedder else [None] * len(tracks)
         self._faces = [self._found(track, vector) for track, vector in zip(tracks, vectors, strict=True)]
@@ -109,15 +109,15 @@ class FaceAnalyzer(Analyzer):
         assert self._table is not None
         pictures = self._album.between(track.start, track.stop)
         if not pictures:
-            return _Face(track, None, None, identity, None)
+            return _Face(track, None, None, identity)
         points = track.points / self._scale
         crops = thumbs(pictures, points, track.start, self._table.mean.shape[0])
-        points, like = exact_points(crops, points, self._table.mean)
+        points = exact_points(crops, points, self._table.mean)
         track = replace(track, points=points * self._scale)
         best = sorted(pictures, key=lambda pair: -track.quality[pair[0] - track.start])[:_JUDGED]
         ages = self._table.looks_like(thumbs(best, points, track.start, AGE_SIDE), FRAMING.points(AGE_SIDE))
         look = usual_look(thumbs(pictures, points, track.start, LOOK_SIDE))
-        return _Face(track, look, float(np.median(ages)), identity, like)
+        return _Face(track, look, float(np.median(ages)), identity)
 
 
 @dataclass(frozen=True)
@@ -126,8 +126,6 @@ class _Face:
     look: Look | None
     age: float | None
     identity: Array | None
-    like: float | None
-    """The mean face, 0 to 1."""
 
 
 def _listed(face: _Face, asked: int) -> dict[str, Any]:
@@ -137,7 +135,6 @@ def _listed(face: _Face, asked: int) -> dict[str, Any]:
         "frames": [track.start, track.stop], "width": round(float(np.median(widths)), 1),
         "largest": round(float(widths.max()), 1), "quality": round(float(track.quality.mean()), 3),
         "found in": track.seen, "looks": None if face.age is None else round(face.age),
-        "face-like": None if face.like is None else round(face.like, 3),
         "identity": None if face.identity is None else face.identity.round(4).tolist(),
     }  # fmt: skip
     return (

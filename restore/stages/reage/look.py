@@ -74,9 +74,8 @@ def flattened(grey: Floats) -> Floats:
     return np.asarray(128 + 48 * away / spread, np.float32)
 
 
-def exact_points(crops: Floats, points: Array, mean: Floats) -> tuple[Array, float]:
-    """(N, 5, 2): the points where the face as a whole lies on the mean face, instead of where a detector put them; and
-    how like the mean face it is, 0 to 1.
+def exact_points(crops: Floats, points: Array, mean: Floats) -> Array:
+    """(N, 5, 2): the points where the face as a whole lies on the mean face, instead of where a detector put them.
 
     G. D. Evangelidis, E. Z. Psarakis, "Parametric Image Alignment Using Enhanced Correlation Coefficient
     Maximization", PAMI 2008. What is corrected is the same for all frames: paths stay as smooth as they were. Where
@@ -92,20 +91,19 @@ def exact_points(crops: Floats, points: Array, mean: Floats) -> tuple[Array, flo
     try:
         likeness, warp = cv2.findTransformECC(mean, grey, warp, cv2.MOTION_AFFINE, criteria, mask, 5)
     except cv2.error:
-        return points, 0.0
-    like = max(0.0, float(likeness))
+        return points
     turn = np.asarray(warp[:, :2], float)
     size = np.linalg.svd(turn)[1]
     if likeness < 0.45 or size.max() > 1.3 or size.min() < 0.75 or np.abs(turn - turn.T)[0, 1] > 0.3:
-        return points, like
+        return points
     usual = FRAMING.points(side)
     there = applied(np.asarray(warp, float), usual)
     if np.abs(there - usual).max() > 0.45 * FRAMING.distance * side:
-        return points, like
+        return points
     found = []
     for similarity in similarities(points):
         found.append(applied(matrix_of(similarity, side), there))
-    return np.stack(found), like
+    return np.stack(found)
 
 
 class Look(NamedTuple):
