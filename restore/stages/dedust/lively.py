@@ -17,7 +17,9 @@ from restore.stages.dedust.judge import Labels
 Flags = npt.NDArray[np.bool_]
 
 _MANY = 10
-"""So many streaks at least make rain,"""
+"""So many streaks at least, side by side, make rain; a scratch falls to pieces that are one below the other,"""
+_BESIDE = 6
+"""and less than so many pixels apart, in a picture of 480 lines;"""
 _SHARE = 0.35
 """and such a share of the patches that are as light or as dark."""
 _DRAWN_OUT = 2.0
@@ -101,6 +103,11 @@ def falling(labels: Labels, dirt: Flags, difference: Plane) -> Flags:
         mean = direction[streaks].mean(0)
         together = float(np.hypot(*mean))
         if together < _TOGETHER:
+            continue
+        # The direction is that of a doubled angle; across it lie (cos, sin) of half of it, turned.
+        angle = np.arctan2(mean[1], mean[0]) / 2
+        across_it = (y[streaks] * np.cos(angle) - x[streaks] * np.sin(angle)) * 480 / labels.shape[0]
+        if len(np.unique(np.round(across_it / _BESIDE))) < _MANY:
             continue
         along = direction @ (mean / together) > _ASIDE
         alike = ~streak & (area <= _LARGEST * np.median(area[streaks]))
