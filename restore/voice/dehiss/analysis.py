@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from restore.analysis.noise_floor import BLOCKS, NoiseFloor
+from restore.analysis.rank import ranked
 from restore.analysis.spectrum import ShortTime, power_of
 from restore.analysis.speech import SpeechDetector, lasting_tones
 from restore.frames import AudioChunk, AudioFormat
@@ -26,9 +27,11 @@ _KIND, _BOLD = 9.0, 20.0
 and goes is left in shreds, which tire more the less there is around them."""
 _FAINT, _LOUD = 20.0, 6.0
 """dB of the voice over the noise: where noise is faint, and where it is loud."""
-_UNSTEADY, _STEADY = 0.4, 0.75
+_UNSTEADY, _STEADY = 0.6, 0.75
 """Share of the spectrum that holds nothing but the lasting noise, in the pauses of the voice."""
-_PAUSE, _SPOKEN = 0.1, 0.5
+_PAUSE, _SPOKEN, _LEAST_PAUSES = 0.1, 0.5, 0.05
+"""Likelihood of speech below which it pauses, and above which somebody speaks; and the share of a track, that of the
+least likelihood, which counts as pauses if nothing else does."""
 _ENOUGH_SECONDS, _UNKNOWN = 0.15, 12.0
 """Of pauses, and of speech, without which nothing is known of them; and what is taken then."""
 
@@ -91,7 +94,8 @@ class NoiseAnalyzer(AudioAnalyzer):
         power, steady = torch.cat(floor.power), torch.cat(floor.steady)
         at = torch.arange(len(power)) * noise_stft(self._format).hop
         likely = speech_at(at, speech, self._format)
-        pauses, spoken = likely < _PAUSE, likely > _SPOKEN
+        pauses = likely <= max(_PAUSE, float(ranked(likely, int(_LEAST_PAUSES * len(likely)))))
+        spoken = likely > _SPOKEN
         if min(int(pauses.sum()), int(spoken.sum())) < noise_stft(self._format).frames(_ENOUGH_SECONDS):
             return _UNKNOWN
         noise = float(power[pauses].median())
