@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from restore.errors import OptionError, PlanError, SourceNotFoundError
+from restore import __version__
+from restore.errors import OptionError, OutputExistsError, PlanError, SourceNotFoundError
+from restore.files import write_text
+from restore.pipeline.job import disk_errors
 from restore.pipeline.plan import read_json, write_json
+from restore.presets import as_toml
+from restore.recipe import Recipe
 
 
 @dataclass(frozen=True)
@@ -72,3 +77,32 @@ def save(path: Path, kept: Kept) -> None:
     """Write a file of versions, whole or not at all. Raises OSError."""
     listed = [{"number": v.number, "label": v.label, "options": v.options} for v in kept.versions]
     write_json(path, {"version": 1, "source": str(kept.source.absolute()), "picked": kept.picked, "versions": listed})
+
+
+def pick(
+    path: Path, command: str, number: int, recipe: Callable[[Version], Recipe], target: Path | None, overwrite: bool
+) -> Path:
+    """Note the choice of a version in a file of them, and write it down as a recipe for `restore run`.
+
+    Args:
+        path, command: as for `load`.
+        recipe: makes one of a version's settings.
+        target: the recipe's file; if not given, `version-NUMBER.toml` beside `path`, replaced without asking.
+        overwrite: whether a `target` that is there may be replaced.
+
+    Returns the recipe's file. Raises SourceNotFoundError, PlanError; OptionError for a number there is none of;
+    OutputExistsError, OutputError.
+    """
+    kept = load(path, command)
+    version = kept.one(number)
+    written = target or path.with_name(f"version-{number}.toml")
+    if written.exists() and target is not None and not overwrite:
+        raise OutputExistsError(f"{written}: exists already; add --overwrite to replace it")
+    head = (
+        f"Version {number} of {kept.source.name}: {version.label}. restore {__version__}\n"
+        f"restore run {kept.source.name} OUTPUT --recipe {written.name}"
+    )
+    with disk_errors(path.parent):
+        write_text(written, as_toml(recipe(version), head))
+        save(path, replace(kept, picked=number))
+    return written

@@ -12,11 +12,10 @@ from typing import Any, Self
 
 import torch
 
-from restore import __version__, numbered
+from restore import numbered
 from restore.api import prepare_run
 from restore.engines.inline import InlineEngine
-from restore.errors import OptionError, OutputExistsError
-from restore.files import write_text
+from restore.errors import OptionError
 from restore.frames import Shot, VideoFormat
 from restore.media.clip import ClipWriter
 from restore.media.options import InputOptions
@@ -29,7 +28,6 @@ from restore.pipeline.progress import OnProgress
 from restore.pipeline.setup import Setup
 from restore.pipeline.stills import Rgb
 from restore.pipeline.sweep import Found, Sweeper
-from restore.presets import as_toml
 from restore.recipe import Recipe
 from restore.report.versions_sheet import SIDE, Column, VersionRow, cropped, write_sheet
 from restore.stages import build_stage, parse_options
@@ -38,6 +36,7 @@ from restore.stages.reage.moments import Seen, best, seen
 StrPath = str | os.PathLike[str]
 
 STAGE = "reage"
+COMMAND = "restore versions SOURCE"
 MOST = 100
 """Versions of one call."""
 FIXED = ("actor", "at", "detector", "zone", "consent", "own_work", "test_material")
@@ -209,7 +208,7 @@ def _labelled(options: Sequence[Mapping[str, Any]]) -> list[tuple[str, Mapping[s
 
 def load(folder: Path) -> Kept:
     """What a job folder keeps. Raises SourceNotFoundError, PlanError."""
-    return numbered.load(folder / "versions.json", "restore versions SOURCE")
+    return numbered.load(folder / "versions.json", COMMAND)
 
 
 def recall(folder: Path, number: int) -> dict[str, Any]:
@@ -222,17 +221,7 @@ def pick(folder: Path, number: int, path: Path | None = None, overwrite: bool = 
 
     Raises as `recall`, and OutputExistsError, OutputError.
     """
-    kept = load(folder)
-    version = kept.one(number)
-    target = path or folder / f"version-{number}.toml"
-    if target.exists() and path is not None and not overwrite:
-        raise OutputExistsError(f"{target}: exists already; add --overwrite to replace it")
-    recipe = Recipe(((STAGE, parse_options(STAGE, version.options)),))
-    head = (
-        f"Version {number} of {kept.source.name}: {version.label}. restore {__version__}\n"
-        f"restore run {kept.source.name} OUTPUT --recipe {target.name}"
-    )
-    with disk_errors(folder):
-        write_text(target, as_toml(recipe, head))
-        numbered.save(folder / "versions.json", replace(kept, picked=number))
-    return target
+    return numbered.pick(
+        folder / "versions.json", COMMAND, number,
+        lambda version: Recipe(((STAGE, parse_options(STAGE, version.options)),)), path, overwrite,
+    )  # fmt: skip

@@ -13,17 +13,15 @@ from typing import Any
 import numpy as np
 import torch
 
-from restore import __version__
+from restore import numbered
 from restore.analysis.voice_quality import VoiceQuality, voice_quality
 from restore.api import run
-from restore.errors import OptionError, OutputExistsError
-from restore.files import write_text
+from restore.errors import OptionError
 from restore.media.sound import SoundReader, probe_sound
 from restore.media.sound_codecs import excerpt
-from restore.numbered import Kept, Version, load, save, with_numbers
+from restore.numbered import Kept, Version
 from restore.pipeline.job import default_folder, disk_errors
 from restore.pipeline.progress import OnProgress
-from restore.presets import as_toml
 from restore.recipe import Recipe
 from restore.report.voice_page import Take, write_voice_page
 
@@ -95,8 +93,8 @@ def sweep(
     path = Path(os.fspath(source))
     folder = Path(work_dir) if work_dir is not None else default_folder(path)
     place = folder / FOLDER
-    kept = load(_list_of(folder), COMMAND) if _list_of(folder).exists() else Kept(path)
-    versions = with_numbers(kept.versions, [(label, recipe.as_dict()) for label, recipe in wanted])
+    kept = numbered.load(_list_of(folder), COMMAND) if _list_of(folder).exists() else Kept(path)
+    versions = numbered.with_numbers(kept.versions, [(label, recipe.as_dict()) for label, recipe in wanted])
     with disk_errors(folder):
         place.mkdir(parents=True, exist_ok=True)
     files = []
@@ -110,7 +108,7 @@ def sweep(
     new = [version for version in versions if version not in kept.versions]
     page = place / f"{versions[0].number:03d}-{versions[-1].number:03d}.html"
     with disk_errors(folder):
-        save(_list_of(folder), replace(kept, source=path, versions=(*kept.versions, *new)))
+        numbered.save(_list_of(folder), replace(kept, source=path, versions=(*kept.versions, *new)))
         cleaned = _cleaned(path, _one_track(wanted[0][1]), place, start, end, device)
         takes = [_take(None, "before the voice is repaired", cleaned)]
         takes += [_take(v.number, v.label, file) for v, file in zip(versions, files, strict=True)]
@@ -126,25 +124,14 @@ def pick(folder: Path, number: int, path: Path | None = None, overwrite: bool = 
 
     Raises SourceNotFoundError, PlanError; OptionError for a number there is none of; OutputExistsError, OutputError.
     """
-    kept = load(_list_of(folder), COMMAND)
-    version = kept.one(number)
-    target = path or folder / FOLDER / f"version-{number}.toml"
-    if target.exists() and path is not None and not overwrite:
-        raise OutputExistsError(f"{target}: exists already; add --overwrite to replace it")
-    head = (
-        f"Version {number} of {kept.source.name}: {version.label}. restore {__version__}\n"
-        f"restore run {kept.source.name} OUTPUT --recipe {target.name}"
+    return numbered.pick(
+        _list_of(folder), COMMAND, number, lambda version: _said(Recipe.from_dict(version.options)), path, overwrite
     )
-    recipe = as_toml(_said(Recipe.from_dict(version.options)), head)
-    with disk_errors(folder):
-        write_text(target, recipe)
-        save(_list_of(folder), replace(kept, picked=number))
-    return target
 
 
 def versions_of(folder: Path) -> Kept:
     """What a job folder keeps. Raises SourceNotFoundError, PlanError."""
-    return load(_list_of(folder), COMMAND)
+    return numbered.load(_list_of(folder), COMMAND)
 
 
 def _list_of(folder: Path) -> Path:

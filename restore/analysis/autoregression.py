@@ -9,12 +9,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from restore.analysis.spectrum import power_of
+
 _RIDGE = 1e-9
 """Added to the power: the emptiest band is taken to be this far below the sound."""
 
 
 def coefficients(frames: Tensor, order: int) -> Tensor:
-    """Predictors of frames, by autocorrelation under a Hann window and Levinson's recursion.
+    """Predictors of frames, by autocorrelation under a Hann window and Schur's recursion.
 
     Args:
         frames: (n, samples) float64.
@@ -24,18 +26,17 @@ def coefficients(frames: Tensor, order: int) -> Tensor:
         (n, order + 1): 1 and the coefficients of the prediction error filter; (1, 0, ...) for silent frames.
     """
     samples = frames.shape[1]
-    size = _quick(samples + order)  # what wraps around reaches no lag that is used
+    size = _quick(samples)  # under this window next to nothing wraps around
     spectra = torch.fft.rfft(frames * torch.hann_window(samples, dtype=frames.dtype, device=frames.device), size)
-    lags = torch.fft.irfft(torch.view_as_real(spectra).square().sum(-1), size)[:, : order + 1]
-    lags = lags.T.contiguous()
-    back = lags.flip(0)
-    error = lags[0] * (1 + _RIDGE) + 1e-20
+    lags = torch.fft.irfft(power_of(spectra), size)[:, : order + 1].T.contiguous()
+    ahead, behind = lags[1:], lags[:-1].clone()  # Schur's, not Levinson's: the same without a sum in every step
+    behind[0] += behind[0] * _RIDGE + 1e-20
     found = torch.zeros_like(lags)
     found[0] = 1
     for step in range(1, order + 1):
-        turn = -(found[:step] * back[order - step : order]).sum(0) / error
-        found[1 : step + 1] += turn * found[:step].flip(0)
-        error = error * (1 - turn * turn)
+        turn = -ahead[0] / behind[0]
+        found[1 : step + 1].addcmul_(turn, found[:step].flip(0))
+        ahead, behind = torch.addcmul(ahead, turn, behind)[1:], torch.addcmul(behind, turn, ahead)[:-1]
     return found.T.contiguous()
 
 
@@ -45,13 +46,16 @@ def _quick(least: int) -> int:
     return next(size for eighths in (8, 9, 10, 12, 16) if (size := power * eighths // 8) >= least)
 
 
-def unforeseen(frames: Tensor, model: Tensor) -> tuple[Tensor, Tensor]:
-    """What prediction misses, from the past and from the future, (n, samples) each; the outer `order` are no use."""
-    size = frames.shape[1]  # what wraps around falls on the outer samples
-    sound, filters = torch.fft.rfft(frames, size), torch.fft.rfft(model, size)
-    forwards = torch.fft.irfft(sound * filters, size)
-    backwards = torch.fft.irfft(sound * filters.conj(), size)
-    return forwards, backwards
+def unforeseen(spectra: Tensor, model: Tensor) -> Tensor:
+    """How much neither past nor future foresaw, (n, samples) not below 0; the outer `order` samples are no use.
+
+    Args:
+        spectra: the frames' Fourier transform, `rfft` of (n, samples), of an even length.
+        model: the transforms of their models, as long.
+    """
+    size = 2 * (spectra.shape[1] - 1)  # what wraps around falls on the outer samples
+    forwards, backwards = torch.fft.irfft(spectra * model, size), torch.fft.irfft(spectra * model.conj(), size)
+    return torch.minimum(forwards.abs_(), backwards.abs_())
 
 
 def filled_in(frames: Tensor, unknown: Tensor, model: Tensor) -> Tensor:
@@ -62,31 +66,31 @@ def filled_in(frames: Tensor, unknown: Tensor, model: Tensor) -> Tensor:
         unknown: (n, samples) bool; what stands there is not looked at.
         model: (n, order + 1), of these frames.
     """
-    order = model.shape[1] - 1
+    order, samples = model.shape[1] - 1, frames.shape[1]
     result = frames.clone()
     size = 4 * model.shape[1]
-    kernel = torch.fft.irfft(torch.view_as_real(torch.fft.rfft(model, size)).square().sum(-1), size)[:, : order + 1]
+    kernel = torch.fft.irfft(power_of(torch.fft.rfft(model, size)), size)[:, : order + 1]
+    size = _quick(samples + order)
+    heard = torch.fft.rfft(frames.masked_fill(unknown, 0.0), size)
+    missed = torch.fft.irfft(heard * power_of(torch.fft.rfft(model, size)), size)  # error, and then its own, reversed
+    row, place = torch.nonzero(unknown, as_tuple=True)
     counts = unknown.sum(1)
-    for rounded in torch.unique((counts + 15) // 16).tolist():  # the size of a system depends on its own frame alone
-        if not rounded:
-            continue
-        rows = torch.nonzero((counts + 15) // 16 == rounded)[:, 0]
+    slot = torch.arange(len(row), device=frames.device) - (torch.cumsum(counts, 0) - counts)[row]
+    groups = (counts + 15) // 16  # the size of a system depends on its own frame alone
+    for rounded in torch.unique(groups[groups > 0]).tolist():
+        rows = torch.nonzero(groups == rounded)[:, 0]
         width = 16 * rounded
-        places = torch.argsort(unknown[rows].to(torch.int8), dim=1, descending=True, stable=True)[:, :width]
-        used = torch.arange(width, device=frames.device)[None] < counts[rows, None]
-        known = torch.nn.functional.pad(torch.where(unknown[rows], 0.0, frames[rows]), (order, order))
-        reach = torch.arange(2 * order + 1, device=frames.device)
-        near = known.gather(1, (places[:, :, None] + reach).flatten(1)).reshape(len(rows), width, -1)
-        lags = kernel[rows]
-        symmetric = torch.cat((lags[:, 1:].flip(1), lags), 1)
-        wanted = -(near * symmetric[:, None]).sum(2) * used
-        apart = (places[:, :, None] - places[:, None]).abs()
-        matrix = torch.nn.functional.pad(lags, (0, 1)).gather(1, apart.clamp(max=order + 1).flatten(1))
-        both = used[:, :, None] & used[:, None]
-        eye = torch.eye(width, dtype=frames.dtype, device=frames.device)
-        matrix = torch.where(both, matrix.reshape(-1, width, width), eye)
-        matrix = matrix + eye * (1e-10 * lags[:, :1, None])
+        here = groups[row] == rounded
+        at = torch.searchsorted(rows, row[here]), slot[here]
+        places = torch.full((len(rows), width), -1, device=frames.device)
+        places[at] = place[here]
+        used = places >= 0
+        wanted = torch.where(used, -missed[rows].gather(1, places.clamp(min=0)), 0.0)
+        lags = torch.nn.functional.pad(kernel[rows], (0, 1))
+        apart = (places[:, :, None] - places[:, None]).abs_().clamp_(max=order + 1)
+        matrix = lags.gather(1, apart.flatten(1)).reshape(-1, width, width)
+        matrix.masked_fill_(~(used[:, :, None] & used[:, None]), 0.0)
+        matrix.diagonal(dim1=1, dim2=2).copy_(torch.where(used, lags[:, :1] * (1 + 1e-10), 1.0))
         solved = torch.cholesky_solve(wanted[..., None], torch.linalg.cholesky_ex(matrix)[0])[..., 0]
-        values = torch.where(used, solved, frames[rows].gather(1, places))
-        result[rows] = frames[rows].scatter(1, places, values)
+        result[row[here], place[here]] = solved[at]
     return result

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from restore.analysis.running import running_max
-from restore.analysis.spectrum import ShortTime, smoothed
+from restore.analysis.spectrum import ShortTime, power_of, smoothed
 
 _SHORT = 19
 """Frames of the short average; it also runs over five neighbouring bins."""
@@ -51,6 +51,10 @@ class NoiseFloor:
         self._held: list[Tensor] = []
         self._sums: list[Tensor] = []
         self._counts: list[Tensor] = []
+        self.power: list[Tensor] = []
+        """Of every frame of the track so far, the sum over bins; in parts."""
+        self.steady: list[Tensor] = []
+        """Likewise, the share of its bins that hold nothing but noise, [0, 1]; of those that hold anything."""
 
     def add(self, sound: Tensor) -> None:
         """Hear the next chunk, (channels, samples); the power of all channels given is one."""
@@ -81,7 +85,7 @@ class NoiseFloor:
         before = self._held[place - 1][:, -self._context :] if place else self._held[place][:, :0]
         after = self._held[place + 1][:, : self._context] if place + 1 < len(self._held) else self._held[place][:, :0]
         sound = torch.cat((before, self._held[place], after), 1)
-        power = self._stft.forward(sound).abs().square().mean(0, keepdim=True)
+        power = power_of(self._stft.forward(sound)).mean(0, keepdim=True)
         noise = noise_bins(power, self._stft)[0]
         first = before.shape[1] // self._stft.hop
         frames = self._chunk // self._stft.hop // BLOCKS
@@ -89,6 +93,10 @@ class NoiseFloor:
             span = slice(first + block * frames, min(first + (block + 1) * frames, power.shape[2]))
             self._sums.append((power[0, :, span] * noise[:, span]).sum(1)[None])
             self._counts.append(noise[:, span].sum(1)[None].float())
+        span = slice(first, min(first + BLOCKS * frames, power.shape[2]))
+        heard = (power[0, :, span] > _SILENT * self._stft.size).sum(0)
+        self.power.append(power[0, :, span].sum(0))
+        self.steady.append(noise[:, span].sum(0) / heard.clamp(min=1))
 
 
 def _without_tones(noise: Tensor, stft: ShortTime) -> Tensor:

@@ -48,8 +48,22 @@ class ShortTime:
 
     def backward(self, spectra: Tensor, samples: int) -> Tensor:
         """The sound of such spectra, (n, samples)."""
-        window = self._window.to(spectra.device)
-        return torch.istft(spectra, self.size, self.hop, window=window, length=samples)
+        window, parts = self._window.to(spectra.device), self.size // self.hop
+        frames = torch.fft.irfft(spectra.transpose(1, 2), self.size).mul_(window)
+        count = frames.shape[1]
+        sound = frames.new_zeros(len(frames), count + parts - 1, self.hop)
+        weight = frames.new_zeros(count + parts - 1, self.hop)
+        for part in range(parts):
+            span = slice(part * self.hop, (part + 1) * self.hop)
+            sound[:, part : part + count] += frames[:, :, span]
+            weight[part : part + count] += window[span].square()
+        heard = slice(self.size // 2, self.size // 2 + samples)
+        return sound.flatten(1)[:, heard] / weight.flatten()[heard].clamp(min=1e-11)
+
+
+def power_of(spectra: Tensor) -> Tensor:
+    """Squared magnitude."""
+    return spectra.real.square().addcmul_(spectra.imag, spectra.imag)
 
 
 def smoothed(values: Tensor, bins: int, frames: int) -> Tensor:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
+from scipy.fft import next_fast_len
 from torch import Tensor
 
 from restore.analysis.spectrum import ShortTime, smoothed
@@ -40,9 +41,7 @@ class SpeechDetector:
     def add(self, mono: Tensor) -> None:
         """Hear the next chunk, (samples,)."""
         count = round(len(mono) * RATE / self._rate)
-        low = torch.fft.rfft(mono)[: count // 2 + 1]
-        low = F.pad(low, (0, count // 2 + 1 - len(low)))
-        sound = torch.fft.irfft(low, count) * (count / len(mono)) if count else mono[:0]
+        sound = _resampled(mono, self._rate)[:count]
         padded = torch.cat((self._before, F.pad(sound, (0, self.frames * FRAME - count))))
         with torch.inference_mode():
             said, self._memory = self._net(padded.unfold(0, CONTEXT + FRAME, FRAME), self._memory)
@@ -54,6 +53,15 @@ class SpeechDetector:
     def finish(self) -> Tensor:
         """(chunks, frames) probabilities."""
         return torch.stack(self._found) if self._found else torch.zeros(0, self.frames)
+
+
+def _resampled(mono: Tensor, rate: int) -> Tensor:
+    """(samples,) at `RATE`, with some silence behind it."""
+    common = math.gcd(rate, RATE)
+    steps = next_fast_len(-(-len(mono) * common // rate), real=True)
+    low = torch.fft.rfft(mono, steps * (rate // common))
+    wanted = steps * (RATE // common)
+    return torch.fft.irfft(low, wanted) * (wanted / (steps * (rate // common)))  # cut off or filled up with zeros
 
 
 def _weights() -> Path:

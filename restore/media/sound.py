@@ -276,7 +276,8 @@ def from_float(block: Block, name: str, bits: int) -> npt.NDArray[Any]:
     else:
         size = {"u8": 8, "s16": 16, "s32": 32}[packed]
         peak = float(2 ** (bits - 1))
-        whole = np.clip(np.rint(block.astype(np.float64) * peak), -peak, peak - 1).astype(np.int64)
+        exact = block.astype(np.float32 if bits <= 24 else np.float64)  # holds every sample of so many bits
+        whole = np.clip(np.rint(exact * peak), -peak, peak - 1).astype(np.int32)
         if size == 8:
             stored = (whole + 128).astype(np.uint8)
         else:

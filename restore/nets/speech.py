@@ -39,12 +39,14 @@ class SpeechNet(nn.Module):
             (n,) in [0, 1], and the memory.
         """
         spectra = self.stft_conv(F.pad(frames, (0, 64), mode="reflect")[:, None])
-        x = (spectra[:, :129].square() + spectra[:, 129:].square()).sqrt()
+        x = spectra[:, :129].square().addcmul_(spectra[:, 129:], spectra[:, 129:]).sqrt_()
         for layer in (self.conv1, self.conv2, self.conv3, self.conv4):
             x = layer(x).relu()
         state = memory if memory is not None else (x.new_zeros(1, 128), x.new_zeros(1, 128))
-        heard = []
-        for frame in x[:, :, 0]:
-            state = self.lstm_cell(frame[None], state)
-            heard.append(state[0])
-        return torch.sigmoid(self.final_conv(torch.cat(heard).relu()[:, :, None]))[:, 0, 0], state
+        cell = self.lstm_cell
+        weights = [cell.weight_ih, cell.weight_hh, cell.bias_ih, cell.bias_hh]
+        steps, *memory_after = torch.lstm(
+            x[:, None, :, 0], [one[None] for one in state], weights, True, 1, 0.0, False, False, False
+        )
+        state = memory_after[0][0], memory_after[1][0]
+        return torch.sigmoid(self.final_conv(steps[:, 0].relu()[:, :, None]))[:, 0, 0], state

@@ -10,7 +10,7 @@ from typing import Self
 import torch
 
 from restore.frames import AudioChunk
-from restore.pipeline.audio_contract import AudioAnalyzer
+from restore.pipeline.audio_contract import AudioAnalyzer, State
 from restore.pipeline.sound_chain import alone
 
 _BEHIND = 16
@@ -18,7 +18,7 @@ _BEHIND = 16
 
 
 class Listeners:
-    """A context manager; when it is left without an error, all that was added has been heard."""
+    """A context manager; `finish` within it."""
 
     def __init__(self, analyzers: Sequence[AudioAnalyzer]) -> None:
         self._analyzers = analyzers
@@ -36,6 +36,15 @@ class Listeners:
         self._waiting.append([pool.submit(analyzer.add, chunk) for pool, analyzer in pairs])
         if len(self._waiting) > _BEHIND:
             self._catch_up()
+
+    def finish(self) -> list[State]:
+        """What each of them found, once all that was added has been heard. Raises what an analyzer raised."""
+        if not self._pools:
+            return [analyzer.finish() for analyzer in self._analyzers]
+        while self._waiting:
+            self._catch_up()
+        pairs = zip(self._pools, self._analyzers, strict=True)
+        return [future.result() for future in [pool.submit(analyzer.finish) for pool, analyzer in pairs]]
 
     def _catch_up(self) -> None:
         for future in self._waiting.popleft():

@@ -256,13 +256,14 @@ class SoundJob:
                 start += chunk.shape[1]
                 meter.add(chunk.shape[1] / track.format.rate)
                 self.check()
+            states = heard.finish()
         facts = {
             "codec": track.info.codec, "rate": track.format.rate, "layout": track.format.layout,
             "samples": reader.length, "bit_rate": reader.bit_rate, "holes": reader.holes,
             "not_finite": reader.not_finite, "decode_errors": reader.decode_errors,
         }  # fmt: skip
-        for place, analyzer in listeners.items():
-            plan.save_state(keys[place], marks[place], analyzer.finish())
+        for place, state in zip(listeners, states, strict=True):
+            plan.save_state(keys[place], marks[place], state)
         plan.save_track(by, facts)
         return facts
 
@@ -284,7 +285,8 @@ class SoundJob:
                 for number, chunk in zip(part, track.read(part), strict=True):
                     heard.add(AudioChunk(chunk[:, : track.length - number * size], number * size))
                     self.check()
-        plan.save_state(key, by, analyzer.finish())
+            [state] = heard.finish()
+        plan.save_state(key, by, state)
         return plan.state(key, by) or State()
 
 

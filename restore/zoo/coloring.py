@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -11,12 +11,8 @@ from torch import Tensor, nn
 
 from restore.errors import OptionError, WeightsError
 from restore.zoo.cache import Progress
-from restore.zoo.fetch import weights_file
-from restore.zoo.load import load_state_dict
-from restore.zoo.network import LICENCE_NOT_STATED, frozen, prepare_spandrel
-from restore.zoo.recognise import recognise
-from restore.zoo.resolve import resolve
-from restore.zoo.tensor_hash import tensor_sha256
+from restore.zoo.network import frozen, prepare_spandrel
+from restore.zoo.opening import Identity, open_weights
 
 Layout = Literal["reel", "eccv16", "siggraph17", "ddcolor"]
 
@@ -29,8 +25,8 @@ _KEYS: dict[Layout, frozenset[str]] = {
 }
 
 
-@dataclass(frozen=True)
-class ColorNetwork:
+@dataclass(frozen=True, kw_only=True)
+class ColorNetwork(Identity):
     """A network on the CPU, in float32, in evaluation mode, its parameters frozen; what it takes depends on `layout`.
 
     ``reel``: `restore.nets.colorize.ColorizeNet`. ``eccv16``, ``siggraph17``: `restore.nets.zhang`. ``ddcolor``:
@@ -39,13 +35,6 @@ class ColorNetwork:
 
     module: nn.Module
     layout: Layout
-    id: str
-    tensor_sha256: str
-    file_sha256: str
-    licence: str
-    path: Path
-    note: str = ""
-    """What distinguishes the file from the published one, if anything."""
 
 
 def layout_of(state: Mapping[str, Tensor]) -> Layout | None:
@@ -62,24 +51,9 @@ def load_color_network(ref: str | Path, *, download: bool = True, progress: Prog
         WeightsError: not on this machine, wrong hash, damaged, or no colorization network.
         DownloadError, LicenceError: see `restore.zoo.pull`.
     """
-    file = resolve(ref)
-    if file.spec is not None and file.spec.kind != "colorize":
-        raise OptionError(f"{file.id} does not colorize; see `restore models list`")
-    path, digest = weights_file(file, download=download, progress=progress)
-    state = load_state_dict(path, key=file.spec.state_dict_key if file.spec else None)
-    if file.spec is None and (known := recognise(state, path)) is not None:
-        file = replace(file, spec=known[0], note=known[1])
-    module, layout = build(state, path)
-    return ColorNetwork(
-        module=frozen(module),
-        layout=layout,
-        id=file.id,
-        tensor_sha256=tensor_sha256(state),
-        file_sha256=digest,
-        licence=file.spec.licence.id if file.spec else LICENCE_NOT_STATED,
-        path=path,
-        note=file.note,
-    )
+    state, identity = open_weights(ref, "colorize", "colorize", download=download, progress=progress)
+    module, layout = build(state, identity.path)
+    return ColorNetwork(module=frozen(module), layout=layout, **vars(identity))
 
 
 def build(state: dict[str, Tensor], path: Path) -> tuple[nn.Module, Layout]:

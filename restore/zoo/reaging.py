@@ -3,37 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from restore.errors import OptionError, WeightsError
+from restore.errors import WeightsError
 from restore.zoo.cache import Progress
-from restore.zoo.fetch import weights_file
-from restore.zoo.load import load_state_dict
-from restore.zoo.network import LICENCE_NOT_STATED, frozen
-from restore.zoo.recognise import recognise
-from restore.zoo.resolve import resolve
-from restore.zoo.tensor_hash import tensor_sha256
+from restore.zoo.network import frozen
+from restore.zoo.opening import Identity, open_weights
 
 if TYPE_CHECKING:
     from restore.nets.fran import ReagingUNet
 
 
-@dataclass(frozen=True)
-class ReagingNetwork:
+@dataclass(frozen=True, kw_only=True)
+class ReagingNetwork(Identity):
     """A `restore.nets.fran.ReagingUNet` on the CPU, in float32, in evaluation mode, its parameters frozen."""
 
     module: ReagingUNet
-    id: str
-    tensor_sha256: str
-    file_sha256: str
-    licence: str
-    path: Path
-    note: str = ""
-    """What distinguishes the file from the published one, if anything."""
 
 
 def is_reaging(state: Mapping[str, Tensor]) -> bool:
@@ -51,22 +40,8 @@ def load_reaging_network(ref: str | Path, *, download: bool = True, progress: Pr
         OptionError: a model that does not re-age.
         WeightsError: not on this machine, wrong hash, damaged, a known impostor, or no re-ageing network.
     """
-    file = resolve(ref)
-    if file.spec is not None and file.spec.kind != "reage":
-        raise OptionError(f"{file.id} does not re-age faces; see `restore models list`")
-    path, digest = weights_file(file, download=download, progress=progress)
-    state = load_state_dict(path, key=file.spec.state_dict_key if file.spec else None)
-    if file.spec is None and (known := recognise(state, path)) is not None:
-        file = replace(file, spec=known[0], note=known[1])
-    return ReagingNetwork(
-        module=frozen(build(state, path)),
-        id=file.id,
-        tensor_sha256=tensor_sha256(state),
-        file_sha256=digest,
-        licence=file.spec.licence.id if file.spec else LICENCE_NOT_STATED,
-        path=path,
-        note=file.note,
-    )
+    state, identity = open_weights(ref, "reage", "re-age faces", download=download, progress=progress)
+    return ReagingNetwork(module=frozen(build(state, identity.path)), **vars(identity))
 
 
 def build(state: Mapping[str, Tensor], path: Path) -> ReagingUNet:

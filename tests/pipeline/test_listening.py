@@ -25,13 +25,14 @@ class Places(AudioAnalyzer):
         self.heard.append(chunk.start)
 
     def finish(self) -> State:
-        return State()
+        return State({"heard": len(self.heard)})
 
 
-def _hear(*analyzers: AudioAnalyzer) -> None:
+def _hear(*analyzers: AudioAnalyzer) -> list[State]:
     with Listeners(analyzers) as listeners:
         for start in range(100):
             listeners.add(AudioChunk(torch.zeros(1, 4), start))
+        return listeners.finish()
 
 
 @pytest.fixture(params=[1, 2])
@@ -45,7 +46,7 @@ def threads(request: pytest.FixtureRequest) -> object:
 @pytest.mark.usefixtures("threads")
 def test_all_is_heard_in_order() -> None:
     analyzers = [Places(), Places()]
-    _hear(*analyzers)
+    assert [state.values["heard"] for state in _hear(*analyzers)] == [100, 100]
     assert [analyzer.heard for analyzer in analyzers] == [list(range(100))] * 2
 
 

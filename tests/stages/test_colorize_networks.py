@@ -39,7 +39,8 @@ def random_module(layout: Layout) -> nn.Module:
 
 def proposer(layout: Layout, device: Device = CPU) -> Proposer:
     module = random_module(layout)
-    return open_proposer(ColorNetwork(module, layout, layout, "", "", "MIT", Path()), device)
+    known = {"id": layout, "tensor_sha256": "", "file_sha256": "", "licence": "MIT", "path": Path()}
+    return open_proposer(ColorNetwork(module=module, layout=layout, **known), device)
 
 
 def pictures(size: tuple[int, int], count: int = 3) -> torch.Tensor:

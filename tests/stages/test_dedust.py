@@ -354,7 +354,7 @@ def test_most_rain_and_sparkle_stays(size: int, share: float) -> None:
     film = _drops(scene(9), share, size, seed=4)
     drops = (film != scene(9)).any(1)
     masks = render(opened(), film)[1][:, 0]
-    assert float(masks[2:7][drops[2:7]].float().mean()) < 0.4
+    assert float(masks[2:7][drops[2:7]].float().mean()) < 0.1
 
 
 @pytest.mark.parametrize("step", [0.0, 0.5])
@@ -391,7 +391,7 @@ def test_little_wandering_is_enough_for_what_runs_over_the_edges(margin: float) 
     analyzer.begin(Shot(0, 0, 8), video_format("gray", WIDTH, HEIGHT))
     rows = slice(round(margin * HEIGHT), HEIGHT - round(margin * HEIGHT))
     for number, picture in enumerate(scene(8, step=0.0, grain=0.006)):
-        picture[0, rows, 40] += 0.3
+        picture[0, rows, 40] = 0.95
         analyzer.see(picture[0].numpy(), number)
     track = min(analyzer._open, key=lambda track: abs(float(np.median(track.x)) - 40))
     track.wandering = [[0.0026] * 3] * 20

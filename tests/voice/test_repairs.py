@@ -20,6 +20,7 @@ from restore.damage.sound_voice import Hoarseness
 from restore.errors import ConsentError, OptionError
 from restore.frames import AudioFormat
 from restore.voice import SOUND
+from restore.voice.dehiss.analysis import attenuation
 from restore.voice.dehiss.gain import log_mmse_power
 from restore.voice.repair_voice.analysis import BANDS, VoiceMeter
 
@@ -53,6 +54,17 @@ def test_hiss_goes_and_no_further_than_allowed(voice: torch.Tensor) -> None:
         result = rendered(SOUND.build("dehiss", {"atten_limit": limit}), damaged, MONO)
         down = 20 * math.log10(level_of(damaged[:, pause]) / level_of(result[:, pause]))
         assert limit - 1 < down < limit + 0.2
+
+
+def test_how_far_to_go_is_found(voice: torch.Tensor) -> None:
+    assert attenuation(5.0, 0.9) > 15 > attenuation(15.0, 0.9) > attenuation(25.0, 0.9)
+    assert attenuation(5.0, 0.3) == attenuation(25.0, 0.9) < 10
+    loud, stage = Hiss(5, seed=1).apply(voice, RATE), SOUND.build("dehiss")
+    state = analysed(stage, loud, MONO)
+    [found] = state.values["atten_limit"]
+    assert 9 <= found <= 20
+    explicit = SOUND.build("dehiss", {"atten_limit": found})
+    assert torch.equal(rendered(stage, loud, MONO, state), rendered(explicit, loud, MONO, state))
 
 
 def test_left_and_right_are_treated_as_one(voice: torch.Tensor) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,16 +25,30 @@ SHORTEST = 5
 _NEAREST = 3.5
 """Pixels by which a line may jump from frame to frame."""
 _LOST = 4
-"""A track ends after so many frames without the line."""
+"""A track ends after so many frames without the line; so many before and after it are searched for it once more:"""
+_LEEWAY = 3
+"""so many pixels around where it was,"""
+_MADE_OUT = 0.6
+"""for what stands out by this share of what it did."""
+_AT_TIMES = 0.2
+"""What a scratch shows on this share of the frames, at either end of it, is part of it."""
 WANDERS = 0.14
 """Pixels (root mean square, from frame to frame) by which a scratch moves against the scene; what moves less may be a
 pole or a door."""
-WANDERS_WHOLE = 0.08
+WANDERS_WHOLE = 0.06
 """The same of a line from top to bottom."""
+WANDERS_VEIL = 0.12
+"""The same of a line that the scene shows through: few things of a scene are so,"""
+WANDERS_VEIL_WHOLE = 0.04
+"""and hardly one of them from top to bottom."""
 LEAPS = 1.0
-"""What moves by more is no one thing,"""
+"""What moves by more is no one thing;"""
+LEAPS_WHOLE = 2.0
+"""a straight line down most of the picture is one all the same."""
 DRIFTS = 1.0
-"""unless it is the scene that moves by more, all of it, and the line stands still."""
+"""By what the scene moves at least, all of it, where a line stands still, if that makes it a scratch,"""
+DRIFTS_WHOLE = 0.4
+"""and the same of a line from top to bottom."""
 CROOKED = 0.8
 """Pixels (root mean square) by which a long scratch departs from a straight line,"""
 CROOKED_SHORT = 0.3
@@ -45,6 +61,12 @@ _MANY = 12
 _LEAST = ((0.8, 0.4376), (0.6, 0.2145))
 """What share of the steps counts, the smallest, with few and with many of them, and the mean square of that share of a
 normal variable."""
+VEIL_LEAST = 0.03
+"""How much a line adds at least, for it to be told whether the scene shows through it;"""
+VEIL_OVER = 0.03
+"""how much the scene beneath it varies (standard deviation down the picture);"""
+VEIL_EVEN = 0.4
+"""and how much, as a share of either, what it adds may vary, and its two sides differ."""
 SLANT = 3.0
 """By how many pixels, in a picture of 480 lines, a scratch leans over the whole height: it runs along the film,"""
 SLANT_WHOLE = 8.0
@@ -70,6 +92,13 @@ class Track:
     """Squares of the steps less those of noise: as they are, against the scene near by, against all of it."""
     reaching: list[bool] = field(default_factory=list)
     """Whether it runs over both the upper and the lower edge of the picture."""
+    seen: Floats = field(default_factory=lambda: np.zeros((4, STRIPS)))
+    """Sums over the frames, strip by strip: where it shows, how far it stands out there, how bright it is left and
+    right of it."""
+    over: float = 0.0
+    """How far it stands out, summed over the frames."""
+    first: int = 0
+    """pts of the frame from which on it can be made out, though it was first found later."""
     missed: int = 0
 
     @property
@@ -89,22 +118,45 @@ class Track:
         still, against_near, against_all = np.sqrt(np.maximum(least / variance, 0))
         # Few things of a scene run down the whole picture without a gap; the frame of a title stops before its edges.
         whole = shows[usual].mean() > 0.9 and np.mean(self.reaching) > 0.5
-        unbroken = (float(usual.mean()) - 0.7) / 0.3 if whole else 0.0
+        unbroken = (float(usual.mean()) - 0.65) / 0.25 if whole else 0.0
         needed = np.interp(unbroken, (0, 1), (WANDERS, WANDERS_WHOLE))
-        wanders = needed <= min(still, against_near, against_all) <= LEAPS
+        leaps = LEAPS_WHOLE if usual.mean() >= 0.85 and crooked < CROOKED / 2 else LEAPS
+        wanders = needed <= min(still, against_near, against_all) <= leaps
+        if usual.mean() >= LONG and self._is_veil(usual):
+            needed = np.interp(usual.mean(), (0.6, 0.85), (WANDERS_VEIL, WANDERS_VEIL_WHOLE))
+            wanders = wanders or needed <= min(against_near, against_all) <= leaps
         if abs(slope) * 480 / self.height > (SLANT_WHOLE if usual.mean() >= 0.75 else SLANT):
             return False
         if usual.mean() < LONG:
             steady = float(shows[shows > 0].mean()) >= 0.7
             return wanders and steady and crooked < CROOKED_SHORT
-        alone = still < 0.5 and min(against_near, against_all) > DRIFTS
+        drifts = np.interp(unbroken, (0, 1), (DRIFTS, DRIFTS_WHOLE))
+        alone = still < min(0.5, drifts / 2) and min(against_near, against_all) > drifts
         return (wanders or alone) and crooked < CROOKED and float(shows[usual].mean()) > 0.6
 
-    def line(self) -> Line:
-        """As the plan holds it."""
+    def _is_veil(self, usual: Mask) -> bool:
+        """Whether the scene shows through it: it adds the same to whatever lies beneath, which is not the same all the
+        way; what stands in the scene hides what is behind it, and what lies in shade or in a wall is darker by a share.
+        """
+        times, over, left, right = self.seen[:, usual]
+        over, left, right = (one / np.maximum(times, 1) for one in (over, left, right))
+        place = _STRIP[usual]
+        beneath = (left + right) / 2
+        beneath = beneath - np.polyval(np.polyfit(place, beneath, 2), place)  # light that falls off is one thing
+        strength, varies = float(np.median(over)), float(beneath.std())
+        uneven = 1.4826 * float(np.median(np.abs(over - strength)))  # at ends and edges it seems to add otherwise
+        return bool(
+            strength >= VEIL_LEAST
+            and varies >= VEIL_OVER
+            and uneven < VEIL_EVEN * min(strength, varies)
+            and np.abs(left - right).mean() < VEIL_EVEN * strength
+        )
+
+    def line(self, last: int) -> Line:
+        """As the plan holds it, up to a time: it is there before it is found and after it is lost."""
         shows = np.mean(self.present, axis=0)
         usual = shows >= 0.5
-        places = np.flatnonzero(usual)
+        places = np.flatnonzero(_grown(usual, shows >= _AT_TIMES))
         top, bottom = int(places[0]) - 1, int(places[-1]) + 2
         rows = (0.0 if top < 2 else top / STRIPS, 1.0 if bottom > STRIPS - 2 else bottom / STRIPS)
         both = [present & usual if (present & usual).sum() >= 2 else usual for present in self.present]
@@ -115,7 +167,24 @@ class Track:
         for pts, x, there, slope in zip(self.pts, self.x, both, slopes, strict=True):
             middle = float(np.median((x - slope * _STRIP)[there]))
             path.append((pts, round(middle, 2), round(slope, 2)))
+        if self.first < self.pts[0]:
+            path.insert(0, (self.first, *path[0][1:]))
+        if last > self.pts[-1]:
+            path.append((last, *path[-1][1:]))
         return Line(self.sign, tuple(path), rows)
+
+
+def _grown(core: Mask, wider: Mask) -> Mask:
+    """The core, and what of the wider mask is joined to its ends."""
+    places = np.flatnonzero(core)
+    top, bottom = int(places[0]), int(places[-1])
+    while top > 0 and wider[top - 1]:
+        top -= 1
+    while bottom < len(core) - 1 and wider[bottom + 1]:
+        bottom += 1
+    result = core.copy()
+    result[[top, bottom]] = True
+    return result
 
 
 def _straight(x: Strips, there: Mask) -> tuple[float, float]:
@@ -204,6 +273,7 @@ class ScratchAnalyzer(Analyzer):
         self._open: list[Track] = []
         self._found: list[Line] = []
         self._before: Plane | None = None
+        self._recent: deque[tuple[int, Plane]] = deque(maxlen=_LOST + 1)
 
     def add(self, batch: FrameBatch) -> None:
         """Look for lines in one frame and hang them to those of the frame before."""
@@ -238,15 +308,18 @@ class ScratchAnalyzer(Analyzer):
         for ridge in free:
             track = Track(ridge.sign, luma.shape[0])
             _extend(track, ridge, luma, pts)
+            track.first = _made_out(track, reversed(self._recent), pts)
             self._open.append(track)
         self._before = scene
+        self._recent.append((pts, strips(luma, STRIPS)))
         for track in [track for track in self._open if track.missed > _LOST]:
             self._close(track)
 
     def _close(self, track: Track) -> None:
         self._open.remove(track)
         if track.is_scratch:
-            self._found.append(track.line())
+            later = [(pts, means) for pts, means in self._recent if pts > track.pts[-1]]
+            self._found.append(track.line(_made_out(track, later, track.pts[-1])))
 
     def finish(self) -> dict[str, Any]:
         """``{"lines": [...]}``, each as `Line` reads it."""
@@ -274,9 +347,29 @@ def _reaches(luma: Plane, ridge: Ridge) -> bool:
     return bool(min(ends) > usual / 2)
 
 
+def _made_out(track: Track, frames: Iterable[tuple[int, Plane]], pts: int) -> int:
+    """How far from a time on a line that was found there can be made out in the next of these frames, means of strips:
+    the last pts at which something near its place stands out half as much."""
+    place = len(track.pts) - 1
+    strip = np.flatnonzero(track.present[place])
+    columns = np.round(track.x[place][strip]).astype(int) + np.arange(-_LEEWAY, _LEEWAY + 1)[:, None]
+    away = reach(track.height)
+    for time, means in frames:
+        left, middle, right = (
+            means[strip, np.clip(columns + step, 0, means.shape[1] - 1)] for step in (-away, 0, away)
+        )  # fmt: skip
+        over = np.median(track.sign * (middle - (left + right) / 2), axis=1).max()
+        if over < _MADE_OUT * track.over / len(track.pts):
+            break
+        pts = time
+    return pts
+
+
 def _extend(track: Track, ridge: Ridge, luma: Plane, pts: int) -> None:
     track.reaching.append(_reaches(luma, ridge))
     track.pts.append(pts)
     track.x.append(ridge.x)
     track.present.append(ridge.present)
+    track.seen += np.stack((np.ones(STRIPS), ridge.over, ridge.sides[:, 0], ridge.sides[:, 1])) * ridge.present
+    track.over += float(np.median(ridge.over[ridge.present]))
     track.missed = 0

@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from restore.analysis.flow import Plane
 from restore.stages.dedust.judge import FEATURES, Context, Labels, Table, dirt_odds, measure, seek
+from restore.stages.dedust.lively import displaced, falling
 
 Mask = npt.NDArray[np.bool_]
 
@@ -29,6 +30,9 @@ _RELAXED = 0.75
 
 _EVEN = -0.15
 """Logarithm of the odds at which as much dirt is missed as is mistaken, on the films that `judge` was fitted to."""
+
+_DOUBT = 2.0
+"""By how much less likely a patch may be dirt to be asked whether it is rain."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,15 +176,33 @@ def candidate_levels(
     return levels
 
 
+def _mostly(labels: Labels, count: int, mask: Mask) -> npt.NDArray[np.bool_]:
+    """(count,): which patches of a reduced picture a mask of full size covers a third of, or more."""
+    if not mask.any():
+        return np.zeros(count, bool)
+    covered = cv2.resize(mask.astype(np.float32), labels.shape[::-1], interpolation=cv2.INTER_AREA)
+    areas = np.bincount(labels.ravel(), minlength=count)
+    return np.asarray(np.bincount(labels.ravel(), covered.ravel(), count) > areas / 3, bool)
+
+
 def patches(views: Views, found: Spikes, limits: Limits, context: Context) -> Mask:
     """Where dirt lies; `found` are the spikes of `views`."""
     result = np.zeros(views.here.shape, bool)
-    for labels, table in candidate_levels(views, found, limits, context):
+    lively = result
+    for level, (labels, table) in enumerate(candidate_levels(views, found, limits, context)):
         if len(table) == 1:
             continue
         company = np.exp(table[:, FEATURES.index("company")])
-        dirt = (dirt_odds(table) > limits.odds) & (company <= limits.company + 0.001)
-        dirt[0] = False
+        odds = dirt_odds(table)
+        odds[0] = -np.inf
+        dirt = (odds > limits.odds) & (company <= limits.company + 0.001)
+        if not level:
+            alive = falling(labels, odds > limits.odds - _DOUBT, found.difference)
+            alive |= displaced(labels, dirt, found.difference, views.here)
+            lively = np.take(alive, labels)
+        else:
+            alive = _mostly(labels, len(table), lively)
+        dirt &= ~alive
         if not dirt.any():
             continue
         where = np.take(dirt, labels)

@@ -10,6 +10,7 @@ import torch
 
 from restore.analysis.drawn import checked_shapes, drawn
 from restore.analysis.flow import Picture, Plane, luma_of
+from restore.analysis.repaired import handed_back
 from restore.frames import FrameBatch, VideoFormat
 from restore.pipeline.contract import Analyzer, Device, Finding, Stage, Values, Window
 from restore.stages.dedust.analysis import ScratchAnalyzer
@@ -24,7 +25,7 @@ class Dedust(Stage[DedustOptions]):
     """Repairs dirt on single frames and scratches along a shot; all else stays as it is, to the bit."""
 
     name = "dedust"
-    version = 2
+    version = 3
     domain = "rgb"
     needs_progressive = True
     editable: ClassVar[frozenset[str]] = frozenset({"sensitivity", "strength", "dust", "scratches", "lines"})
@@ -83,15 +84,9 @@ class Dedust(Stage[DedustOptions]):
         results, masks = [], []
         for n in range(*batch.core.indices(len(batch.pts))):
             picture, mask = self._repaired(keys[n], pictures, lumas[n], told)
-            results.append(torch.from_numpy(picture.transpose(2, 0, 1)))
-            masks.append(torch.from_numpy(mask)[None])
-        where = torch.stack(masks).to(batch.pixels.device)
-        if told["show"] == "mask":
-            return where.expand(-1, 3, -1, -1).float(), torch.ones_like(where)
-        repaired = torch.stack(results).to(batch.pixels)
-        if told["strength"] < 1:
-            repaired = torch.lerp(batch.pixels[batch.core], repaired, float(told["strength"]))
-        return repaired, where
+            results.append(picture)
+            masks.append(mask)
+        return handed_back(batch, results, masks, told)
 
     def _seen(self, keys: dict[int, int], pixels: Picture) -> dict[int, Plane]:
         """Luma of frames of the batch, (N, 3, H, W): most of them, in the same place in memory, the last one had."""

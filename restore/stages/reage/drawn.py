@@ -1,4 +1,4 @@
-"""Wrinkles and spots that are not there yet: where age puts them, drawn once a track, laid over every frame."""
+"""Folds, wrinkles and spots that are not there yet: where age puts them, drawn once a track, laid over every frame."""
 
 from __future__ import annotations
 
@@ -8,23 +8,24 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
-from scipy.ndimage import gaussian_filter1d
+from scipy.ndimage import gaussian_filter, gaussian_filter1d
 from torch import Tensor
 
 from restore.stages.reage.alignment import Framing
+from restore.stages.reage.zones import zone_masks
 
 Plane = npt.NDArray[np.float32]
 
 _Line = tuple[tuple[float, float], ...]
 _LINES: dict[str, tuple[float, float, float, tuple[_Line, ...]]] = {
     # zone: age from which they deepen, depth after thirty years more, width; curves in eye distances, right side
-    "forehead": (35, 0.17, 0.016, (
+    "forehead": (35, 0.15, 0.018, (
         ((-0.62, -0.52), (-0.35, -0.58), (0, -0.55), (0.35, -0.58), (0.62, -0.52)),
         ((-0.66, -0.70), (-0.33, -0.77), (0, -0.74), (0.33, -0.77), (0.66, -0.70)),
         ((-0.58, -0.88), (-0.30, -0.94), (0, -0.92), (0.30, -0.94), (0.58, -0.88)),
     )),
     "glabella": (40, 0.22, 0.018, (((0.10, -0.36), (0.11, -0.24), (0.085, -0.12)),)),
-    "crows-feet": (40, 0.15, 0.013, (
+    "crows-feet": (40, 0.18, 0.013, (
         ((0.80, -0.02), (0.92, -0.08), (1.04, -0.16)), ((0.82, 0.05), (0.95, 0.05), (1.08, 0.03)),
         ((0.80, 0.12), (0.92, 0.17), (1.04, 0.24)), ((0.76, 0.18), (0.86, 0.27), (0.95, 0.38)),
     )),
@@ -37,7 +38,7 @@ _LINES: dict[str, tuple[float, float, float, tuple[_Line, ...]]] = {
         ((0.08, 0.88), (0.085, 0.80)), ((0.20, 0.88), (0.22, 0.80)), ((0.31, 0.92), (0.345, 0.85)),
         ((0.12, 1.18), (0.125, 1.25)), ((0.24, 1.15), (0.265, 1.22)),
     )),
-    "chin": (45, 0.22, 0.034, (((0.53, 1.10), (0.56, 1.22), (0.55, 1.36)),)),
+    "chin": (45, 0.11, 0.034, (((0.53, 1.10), (0.56, 1.22), (0.55, 1.36)),)),
     "cheeks": (55, 0.06, 0.018, (
         ((0.66, 0.48), (0.74, 0.66), (0.78, 0.86)), ((0.78, 0.50), (0.86, 0.68), (0.88, 0.88)),
     )),
@@ -48,6 +49,28 @@ _LINES: dict[str, tuple[float, float, float, tuple[_Line, ...]]] = {
 }  # fmt: skip
 ZONES = tuple(_LINES)
 """That have lines to draw."""
+_Shade = tuple[float, float, _Line]
+_FOLDS: dict[str, tuple[float, tuple[_Shade, ...]]] = {
+    # zone: age from which it sags; logarithm of luma after thirty years more, width, curve or place, right side
+    "under-eye": (40, ((-0.19, 0.055, ((0.20, 0.20), (0.34, 0.40), (0.55, 0.47), (0.76, 0.38))),
+                       (0.06, 0.060, ((0.28, 0.20), (0.50, 0.31), (0.72, 0.25))))),
+    "nasolabial": (35, ((-0.21, 0.065, ((0.24, 0.52), (0.40, 0.68), (0.54, 0.90), (0.60, 1.10))),
+                        (0.06, 0.090, ((0.40, 0.45), (0.56, 0.66), (0.68, 0.92))))),
+    "cheeks": (50, ((-0.11, 0.200, ((0.82, 0.78), (0.80, 1.02))), (0.09, 0.150, ((0.72, 1.20), (0.76, 1.36))))),
+    "chin": (45, ((-0.16, 0.060, ((0.47, 1.08), (0.545, 1.22), (0.56, 1.42))),
+                  (-0.10, 0.045, ((0.0, 1.22), (0.12, 1.215), (0.24, 1.20))),
+                  (0.05, 0.120, ((0.0, 1.36), (0.1, 1.37))))),
+    "forehead": (45, ((-0.10, 0.180, ((0.98, -0.50), (0.98, -0.28))),)),
+}  # fmt: skip
+"""What sags throws soft shadows, and catches light above them: bags under the eyes, folds beside nose and mouth, jowls,
+hollow cheeks and temples."""
+_CREPE: dict[str, tuple[float, float, float, bool, float]] = {
+    # zone: middle of the arcs that its fine lines follow, or from which they lead away; how far it lies; depth
+    "forehead": (0.0, 2.2, 2.9, False, 0.035), "crows-feet": (0.6, 0.02, 0.3, True, 0.050),
+    "under-eye": (0.5, -0.1, 0.4, False, 0.050), "cheeks": (0.0, 1.0, 0.8, False, 0.045),
+    "mouth": (0.0, 3.0, 2.0, True, 0.035), "neck": (0.0, -1.5, 3.5, False, 0.050),
+}  # fmt: skip
+_CREPE_FROM = 45.0
 _DEPTH = 1.9
 _MIDDLE = ("forehead", "neck")
 _SPOTS_FROM, _SPOTS = 55.0, 18
@@ -60,9 +83,19 @@ def depth_of(zone: str, age: Tensor) -> Tensor:
     return _DEPTH * depth * ((age - first) / 30).clamp(0, 1.6)
 
 
+def sag_of(zone: str, age: Tensor) -> Tensor:
+    """(N,) how deep a zone's folds are at ages: 1 after thirty years."""
+    return ((age - _FOLDS[zone][0]) / 30).clamp(0, 1.7) if zone in _FOLDS else torch.zeros_like(age)
+
+
+def crepe_of(zone: str, age: Tensor) -> Tensor:
+    """(N,) how deep a zone's finest lines are at ages, as a logarithm of luma."""
+    return _CREPE[zone][4] * ((age - _CREPE_FROM) / 30).clamp(0, 1.7) if zone in _CREPE else torch.zeros_like(age)
+
+
 def spots_of(age: Tensor) -> Tensor:
     """(N,) how strong age spots are at ages, as a logarithm of luma."""
-    return 0.13 * ((age - _SPOTS_FROM) / 25).clamp(0, 1.3)
+    return 0.17 * ((age - _SPOTS_FROM) / 25).clamp(0, 1.3)
 
 
 @lru_cache(maxsize=32)
@@ -76,12 +109,25 @@ def lines(zone: str, seed: int, side: int, framing: Framing) -> Tensor:
         for sign in (1,) if zone in _MIDDLE else (1, -1):
             points = np.array([(sign * x, y) for x, y in curve]) + rng.normal(0, 0.5 * _SHIFT, 2)
             points += rng.normal(0, 0.6 * _SHIFT, points.shape)
-            valley = _valley(points, width * float(rng.uniform(0.75, 1.25)) * unit, side, framing, rng)
-            total = np.maximum(total, float(rng.uniform(0.5, 1.0)) * valley)
+            for piece in _pieces(points, rng) if zone in _MIDDLE else (points,):
+                valley = _valley(piece, width * float(rng.uniform(0.75, 1.25)) * unit, side, framing, rng)
+                total = np.maximum(total, float(rng.uniform(0.35, 1.0)) * valley)
     # Light comes from above: the lower wall of a furrow catches it.
     rim = cv2.GaussianBlur(total, (0, 0), max(0.6, 1.5 * width * unit))
     down = np.array([(1, 0, 0), (0, 1, 1.4 * width * unit)], np.float32)
     return torch.from_numpy(total - 0.55 * cv2.warpAffine(rim, down, (side, side)))
+
+
+def _pieces(points: npt.NDArray[np.float64], rng: np.random.Generator) -> list[npt.NDArray[np.float64]]:
+    """A long line in two that pass each other: no furrow runs across a whole forehead unbroken."""
+    at, across = np.linspace(0, 1, len(points)), float(rng.uniform(0.3, 0.7))
+    path = [np.polyfit(at, points[:, axis], 3) for axis in (0, 1)]
+    pieces = []
+    for first, last in ((float(rng.uniform(0, 0.12)), across + 0.07), (across - 0.07, float(rng.uniform(0.88, 1)))):
+        fine = np.linspace(first, last, 5)
+        piece = np.stack([np.polyval(one, fine) for one in path], 1)
+        pieces.append(piece + np.array((0, rng.normal(0, _SHIFT))))
+    return pieces
 
 
 def _valley(
@@ -106,6 +152,44 @@ def _valley(
     core, broad = (cv2.GaussianBlur(plane, (0, 0), max(0.5, times * width)) for times in (0.7, 2.2))
     parts = [share * part / max(1e-6, float(part.max())) for share, part in ((0.75, core), (0.25, broad))]
     return np.asarray(parts[0] + parts[1], np.float32)
+
+
+@lru_cache(maxsize=32)
+def folds(zone: str, side: int, framing: Framing) -> Tensor:
+    """(side, side): a zone's folds on the usual face after thirty years, as a logarithm of luma."""
+    x, y = (plane.numpy() for plane in framing.units(side))
+    x = np.abs(x)
+    total = np.zeros((side, side), np.float32)
+    for depth, width, curve in _FOLDS[zone][1]:
+        at, fine = np.linspace(0, 1, len(curve)), np.linspace(0, 1, 32)
+        path = [np.polyval(np.polyfit(at, [p[axis] for p in curve], min(3, len(curve) - 1)), fine) for axis in (0, 1)]
+        nearest = np.full((side, side), 99.0, np.float32)
+        for px, py, share in zip(*path, fine, strict=True):
+            thin = width * np.sin(np.pi * np.clip(share, 0.08, 0.92)) ** 0.5  # it ends softly
+            nearest = np.minimum(nearest, ((x - px) ** 2 + (y - py) ** 2) / thin**2)
+        total += depth * np.exp(-nearest / 2)
+    return torch.from_numpy(total)
+
+
+@lru_cache(maxsize=32)
+def crepe(zone: str, seed: int, side: int, framing: Framing) -> Tensor:
+    """(side, side) standard deviation about 1 within the zone: fine lines along arcs, or like rays."""
+    rng = np.random.default_rng([seed, 11, sum(map(ord, zone))])
+    middle_x, middle_y, reach, rays, _ = _CREPE[zone]
+    x, y = framing.units(side)
+    mask = zone_masks(x.expand(side, side), y.expand(side, side))[zone].numpy()
+    across, down = np.broadcast_arrays(np.abs(x.numpy()) - middle_x if middle_x else x.numpy(), y.numpy() - middle_y)
+    radius, angle = np.hypot(across, down), np.arctan2(across, np.abs(down) if reach > 1 else down)
+    long, short = (radius, reach * angle) if rays else (reach * angle, radius)
+    apart = 97.0 * np.sign(x.numpy()) if middle_x else 0.0  # both sides are not alike
+    total = np.zeros((side, side), np.float32)
+    for fine, share in ((0.010, 0.6), (0.017, 0.8)):
+        # Along a line noise is drawn out to a sixth of an eye distance.
+        noise = gaussian_filter(rng.normal(0, 1, (512, 512)).astype(np.float32), (1.0, 5.0), mode="wrap")
+        at = [np.asarray(np.broadcast_to(where, total.shape) + 256, np.float32)
+              for where in (long / 0.035 + apart, short / fine)]  # fmt: skip
+        total += share * cv2.remap(noise / float(noise.std()), *at, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
+    return torch.from_numpy(np.clip(total, -2.5, 1.2) * mask)
 
 
 @lru_cache(maxsize=8)

@@ -19,7 +19,7 @@ _GREY, _DARK, _DARKEST = -0.30, -0.92, -1.6
 """Logarithms of hair's luma over the skin's: grey hair, that of young people in the mean, the darkest."""
 _SMOOTH = 0.012
 """Mean absolute value of the finest bands under which nothing is hair."""
-_DYED = 1.5
+_DYED = 2.0
 """Hair greys so many times as much as portraits show: among them are those whose hair is dyed, blond or gone."""
 _YOUNG = (0.16, -0.17)
 """Logarithms of red and blue over luma of young people's hair in the mean."""

@@ -42,7 +42,7 @@ _LINE_WIDTH = 0.75
 """Of a band's lines, in its wider sigma."""
 _MOVED = Oval(0, 0.2, 1.25, 1.75)
 """Outside this nothing is moved."""
-_OF_MAPS = 1.4
+_OF_MAPS, _OF_OLDER_MAPS = 1.4, 1.9
 """Averages of faces that are not quite in register are paler than what they are averages of."""
 _SHINIER = 0.2
 """What is light gains no more: it would look wet."""
@@ -51,6 +51,15 @@ _OF_LEVEL = 0.4
 _UNEVEN, _MOST_UNEVEN = 0.7, 0.2
 """By how much broad light and dark of the skin fade for thirty years: evenly coloured skin alone makes faces look
 up to twenty years younger (B. Fink, K. Grammer, P. J. Matts, Evolution and Human Behavior 27, 2006)."""
+_REDDER, _YELLOWER = 0.35, 0.3
+"""How much of the change of colour is made for older ages: portraits of the old are redder, but a face that was as red
+before gets orange."""
+_MOUTH = Oval(0, 1.04, 0.36, 0.12)
+_LIPS = torch.tensor([0.03, -0.10, 0.03])
+"""Logarithms of luma, red and blue over luma, by which lips change in thirty years: the contrast of features falls with
+age (A. Porcheron, E. Mauger, R. Russell, "Aspects of Facial Contrast Decrease with Age", PLoS ONE 8(3), 2013)."""
+_SHADOW = (0.74, 1.06, 1.14)
+"""How much of a shadow is red's, green's, blue's: light within skin makes its furrows warm. Luma's is 1."""
 _OF_SHAPE = 0.35
 """More of it would move pores and lashes visibly, and age no one further."""
 _FARTHEST = 0.07
@@ -111,7 +120,7 @@ class SiftEngine:
         colours = Colours.of(F.avg_pool2d(crops, _COARSE))
         skin = find_skin(colours, place.skin, place.x, place.y, place.unit)
         place = place._replace(skin=place.skin * skin.likeness)
-        tint = self._tinted(skin, faces, source, target, place)
+        tint = self._tinted(colours.red, skin, faces, source, target, place)
         tone = (luma_of(crops).clamp(min=0) + TONE).log()
         bands = bands_of(tone, place.unit * _COARSE)
         strands = reduced(bands[0].abs() + bands[1].abs(), _COARSE)
@@ -121,7 +130,9 @@ class SiftEngine:
         # Green is what luma is when red and blue have their share.
         green = -(0.2126 * tint[:, 1] + 0.0722 * tint[:, 2]) / 0.7152
         tint = torch.stack((tint[:, 0] + tint[:, 1], tint[:, 0] + green, tint[:, 0] + tint[:, 2]), 1)
-        change = (_fine(tint, crops.shape[-1]) + change[:, None]).clamp(-0.9, 0.9)
+        shade = torch.lerp(torch.ones(3, device=tint.device), torch.tensor(_SHADOW, device=tint.device), skin.colourful)
+        shaded = torch.where(change[:, None] < 0, shade.view(-1, 3, 1, 1) * change[:, None], change[:, None])
+        change = (_fine(tint, crops.shape[-1]) + shaded).clamp(-0.9, 0.9)
         room = ((1.0 - tone.exp()) / 0.45).clamp(0, 1)  # what is nearly white becomes no whiter
         change = torch.where(change > 0, change * room[:, None], change)
         return torch.addcmul(crops - faces.crops, crops.clamp(min=0) + TONE, change.expm1())
@@ -196,10 +207,17 @@ class SiftEngine:
             plane = torch.zeros((side, side), device=place.x.device)
             for number, zone in enumerate(ZONES):
                 if zone in drawn.ZONES:
-                    depth = drawn.depth_of(zone, target[row]) - drawn.depth_of(zone, source[row])
-                    depth = depth.clamp(min=0) * zones[row, number] * wish.wrinkles
-                    if float(depth) > 0:
-                        plane = plane - depth * drawn.lines(zone, wish.seed, side, self.framing).to(plane)
+                    much = zones[row, number] * wish.wrinkles
+                    deeper, sagging, finer = (
+                        much * (of(zone, target[row]) - of(zone, source[row])).clamp(min=0)
+                        for of in (drawn.depth_of, drawn.sag_of, drawn.crepe_of)
+                    )
+                    if float(deeper) > 0:
+                        plane = plane - deeper * drawn.lines(zone, wish.seed, side, self.framing).to(plane)
+                    if float(sagging) > 0:
+                        plane = plane + sagging * drawn.folds(zone, side, self.framing).to(plane)
+                    if float(finer) > 0:
+                        plane = plane + finer * drawn.crepe(zone, wish.seed, side, self.framing).to(plane)
             spotted = (drawn.spots_of(target[row]) - drawn.spots_of(source[row])).clamp(min=0) * wish.skin
             if float(spotted) > 0:
                 plane = plane - spotted * drawn.spots(wish.seed, side, self.framing).to(plane)
@@ -208,7 +226,7 @@ class SiftEngine:
         there = F.grid_sample(torch.stack(planes)[:, None], grid, "bilinear", "zeros", align_corners=False)
         return there[:, 0] * _fine(place.skin[:, None], side)[:, 0]
 
-    def _tinted(self, skin: Skin, faces: Faces, source: Tensor, target: Tensor, place: _Place) -> Tensor:
+    def _tinted(self, red: Tensor, skin: Skin, faces: Faces, source: Tensor, target: Tensor, place: _Place) -> Tensor:
         """(N, 3, s, s): what is added to the logarithms of luma, red and blue over luma, by the change of colours."""
         assert self._table is not None
         maps = self._table.map_change("colours", source, target, place.grid)
@@ -216,8 +234,18 @@ class SiftEngine:
         level = level * torch.tensor([_OF_LEVEL, 1.0, 1.0], device=level.device)[:, None, None]
         much = _wished(faces.wishes, "skin", source)[:, None, None, None]
         maps = maps * ((1.9 - place.y) / 0.3).clamp(0, 1)[:, None]  # below, portraits show collars
-        change = (_OF_MAPS * maps + level) * much * place.skin[:, None]
+        older = (target > source)[:, None, None, None]
+        change = (torch.where(older, _OF_OLDER_MAPS, _OF_MAPS) * maps + level) * much * place.skin[:, None]
+        paler = torch.tensor([1.0, _REDDER, _YELLOWER], device=level.device)[:, None, None]
+        change = torch.where(older, change * paler, change)
+        redder = ((red - skin.red - 0.03) / 0.10).clamp(0, 1)[:, None]  # than skin: lips, not teeth
+        change = change + _LIPS.to(change)[:, None, None] * redder * self._paler_lips(much, source, target, place)
         return torch.cat((change[:, :1], change[:, 1:] * skin.colourful[:, None]), 1).clamp(-0.3, 0.3)
+
+    def _paler_lips(self, much: Tensor, source: Tensor, target: Tensor, place: _Place) -> Tensor:
+        """(N, 1, s, s): how much less lips stand out than they did."""
+        years = ((target - source) / 30).clamp(0, 1.5)[:, None, None, None]
+        return much * years * oval(_MOUTH, place.x, place.y, 0.8)[:, None]
 
 
 def _uneven(years: Tensor) -> Tensor:

@@ -44,7 +44,7 @@ _FEATURES = (
 """Eyes, brows, lips and nostrils: no skin."""
 FACE = Oval(0, 0.38, 1.03, 1.45)
 HEAD = Oval(0, 0.10, 1.30, 1.95)
-HAIR = Oval(0, 0.08, 1.55, 2.10)
+HAIR = Oval(0, 0.14, 1.60, 2.16)
 
 
 def placed(points: Tensor, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
@@ -93,8 +93,8 @@ def skin_place(x: Tensor, y: Tensor) -> Tensor:
 
 
 def hair_place(x: Tensor, y: Tensor) -> Tensor:
-    """0 to 1: where hair may be: around the face, and beside it down to the chin."""
-    beside = ((x.abs() - 0.8) / 0.2).clamp(0, 1) * ((1.4 - y) / 0.5).clamp(0, 1)
+    """0 to 1: where hair may be: around the face, and beside it down to the neck."""
+    beside = ((x.abs() - 0.8) / 0.2).clamp(0, 1) * ((1.9 - y) / 0.6).clamp(0, 1)
     above = torch.maximum(((0.75 - y) / 0.5).clamp(0, 1), beside)
     return oval(HAIR, x, y, 0.35) * (1 - oval(FACE._replace(y=0.42, wide=0.92, tall=1.32), x, y, 0.2)) * above
 

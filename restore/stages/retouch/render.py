@@ -12,6 +12,7 @@ import torch
 
 from restore.analysis.drawn import checked_shapes, drawn
 from restore.analysis.flow import luma_of
+from restore.analysis.repaired import handed_back
 from restore.errors import OptionError, SourceNotFoundError
 from restore.frames import FrameBatch, VideoFormat
 from restore.nets.marks import MarkNet
@@ -72,15 +73,9 @@ class Retouch(Stage[RetouchOptions]):
         for picture, luma, pts in zip(pixels, luma_of(pixels.numpy()), batch.pts[batch.core], strict=True):
             mask = self._mask(luma, pts, told)
             here = np.ascontiguousarray(picture.permute(1, 2, 0).numpy())
-            results.append(torch.from_numpy(fill(here, mask, seed=pts)).permute(2, 0, 1))
-            masks.append(torch.from_numpy(mask)[None])
-        where = torch.stack(masks).to(batch.pixels.device)
-        if told["show"] == "mask":
-            return where.expand(-1, 3, -1, -1).float(), torch.ones_like(where)
-        repaired = torch.stack(results).to(batch.pixels)
-        if told["strength"] < 1:
-            repaired = torch.lerp(batch.pixels[batch.core], repaired, float(told["strength"]))
-        return repaired, where
+            results.append(fill(here, mask, seed=pts))
+            masks.append(mask)
+        return handed_back(batch, results, masks, told)
 
     def _mask(self, luma: np.ndarray[Any, np.dtype[np.float32]], pts: int, told: dict[str, Any]) -> Mask:
         if told["strength"] == 0:

@@ -39,6 +39,7 @@ class Bandwidth(AudioStage[BandwidthOptions]):
     """Each channel by itself."""
 
     name = "bandwidth"
+    version = 2
     fixed: ClassVar[frozenset[str]] = frozenset({"edge"})
 
     def analyzer(self) -> AudioAnalyzer:

@@ -15,7 +15,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from restore.analysis.autoregression import unforeseen
-from restore.analysis.running import running_max, running_mean
+from restore.analysis.rank import median
+from restore.analysis.running import running_max
 
 _SEED, _EDGE = 6.5, 3.0
 """Multiples of the usual error at which a click is found, and down to which it extends."""
@@ -38,6 +39,8 @@ _LEAST_CLEAR, _MOST_CLEAR, _CLEAR = 6.0, 28.0, 0.3
 sound is so clean that a faint click would reach hundreds, the pulses of a creaking voice reach 25."""
 _LEAST_CORNER, _MOST_CORNER, _CORNER = 4.0, 12.0, 1.0
 """Likewise, multiples of the bend (second difference) of the sound around it that its sharpest corner reaches."""
+_GLANCE = 0.8
+"""Share of the power of such a corner at which a frame is looked at: clicks are still among what is around."""
 _FAINT = 0.1
 """Share of the level of the sound around it below which a click is none."""
 
@@ -62,17 +65,34 @@ class Search(NamedTuple):
         return float(10 ** (-self.sensitivity / 20))
 
 
-def clicked(sound: Tensor, model: Tensor, search: Search) -> Tensor:
+def cornered(sound: Tensor, size: int, search: Search) -> Tensor:
+    """(n, blocks) bool: which blocks of `size` samples may hold a click, by a glance at (n, samples) sound itself.
+
+    A click has corners (see `genuine`), sharper than the sound on its quieter side has.
+    """
+    beside = max(1, round(_AROUND_SECONDS * search.rate / size))
+    bend = _bend(sound).square_()
+    corner = F.max_pool1d(bend[:, None], size)[:, 0]
+    bent, level = (F.avg_pool1d(each[:, None], size) for each in (bend, sound.square()))
+    least, most = _LEAST_CORNER / _CORNER, _MOST_CORNER / _CORNER
+    need = (_CORNER**2 * torch.minimum(torch.maximum(level, least**2 * bent), most**2 * bent)).clamp_(min=_QUIET**2)
+    ends = F.pad(F.avg_pool1d(need, beside, 1), (beside + 1, beside + 1), value=torch.inf)
+    quieter = torch.minimum(ends[..., : corner.shape[1]], ends[..., -corner.shape[1] :])[:, 0]
+    return _widened(corner > _GLANCE * search.factor**2 * quieter, 1)
+
+
+def clicked(sound: Tensor, spectra: Tensor, model: Tensor, search: Search) -> Tensor:
     """(n, samples) bool: which samples of frames may be clicked.
 
     Args:
         sound: (n, samples) float64.
+        spectra: its transform.
         model: (n, order + 1), of these frames.
         search: what for.
     """
     rate, core, factor = search.rate, search.core, search.factor
-    error = _error(sound, model, core)[:, core].float()
-    usual = error.median(1).values.clamp(min=_QUIET)[:, None] / 0.6745
+    error = _error(spectra, torch.fft.rfft(model, sound.shape[1]), core)[:, core].float()
+    usual = median(error[:, ::2]).clamp(min=_QUIET) / 0.6745
     block = max(4, round(_BLOCK_SECONDS * rate))
     largest = F.max_pool1d(error[:, None], block, block, ceil_mode=True)[:, 0]
     pulses = largest.quantile(_PULSE_SHARE, dim=1, keepdim=True)
@@ -103,38 +123,40 @@ def _runs(seed: Tensor, edge: Tensor, rate: int, longest: int) -> Tensor:
     return _widened(marked, margin)
 
 
-def tightened(heard: Tensor, marked: Tensor, model: Tensor, search: Search) -> Tensor:
+def tightened(spectra: Tensor, marked: Tensor, model: Tensor, search: Search) -> Tensor:
     """The marks of clicks anew, by a model made of the sound without them: only what it did not foresee.
 
     Args:
-        heard: (n, samples).
-        marked: likewise, bool: what was taken for clicked so far.
+        spectra: of the frames as they were heard.
+        marked: (n, samples) bool: what was taken for clicked so far.
         model: (n, order + 1), of the sound with these filled in.
         search: what for.
     """
-    error = _error(heard, model, search.core)
+    error = _error(spectra, torch.fft.rfft(model, marked.shape[1]), search.core)
     sound = torch.where(marked, torch.nan, error)[:, search.core]
     usual = sound.nanmedian(1).values.nan_to_num().clamp(min=_QUIET)[:, None] / 0.6745
     near = _widened(marked, 2)
     return _closed((error > _EDGE * usual) & near, 3) & near
 
 
-def genuine(heard: Tensor, repaired: Tensor, marked: Tensor, model: Tensor, search: Search) -> Tensor:
+def genuine(heard: Tensor, spectra: Tensor, repaired: Tensor, marked: Tensor, model: Tensor, search: Search) -> Tensor:
     """Those of the marked samples, (n, samples) bool, whose repair took a click away rather than a pulse of the voice.
 
-    Args as for `tightened`; `repaired` is the sound with the marked samples filled in.
+    Args as for `tightened`; `heard` is the sound of `spectra`, `repaired` that with the marked samples filled in.
     """
     core, factor = search.core, search.factor
     wide = 2 * round(_AROUND_SECONDS * search.rate) + 1
-    level = running_mean(repaired.square(), wide, 1)
-    usual = running_mean(_error(repaired, model, core).square(), wide, 1).sqrt().clamp(min=_QUIET)
-    corners = running_mean(_bend(repaired).square(), wide, 1).sqrt().clamp(min=_QUIET)
-    clear = (_CLEAR * level.sqrt() / usual).clamp(_LEAST_CLEAR, _MOST_CLEAR)
-    sharp = (_CORNER * level.sqrt() / corners).clamp(_LEAST_CORNER, _MOST_CORNER)
+    filters = torch.fft.rfft(model, heard.shape[1])
+    level = _around(repaired.square(), wide)
+    usual = _around(_error(torch.fft.rfft(repaired), filters, core).square_(), wide).sqrt_().clamp_(min=_QUIET)
+    corners = _around(_bend(repaired).square_(), wide).sqrt_().clamp_(min=_QUIET)
+    loudness = level.sqrt()
+    clear = (_CLEAR * loudness / usual).clamp_(_LEAST_CLEAR, _MOST_CLEAR)
+    sharp = (_CORNER * loudness / corners).clamp_(_LEAST_CORNER, _MOST_CORNER)
     number = _numbered(marked)
     around = running_max(F.pad(number, (1, 1)), 3)  # a click's first corner is at the sample before it
     nothing = torch.zeros(len(heard), int(number.max()) + 1, dtype=heard.dtype, device=heard.device)
-    unforeseen_by = nothing.scatter_reduce(1, number, _error(heard, model, core) / (usual * clear), "amax")
+    unforeseen_by = nothing.scatter_reduce(1, number, _error(spectra, filters, core) / (usual * clear), "amax")
     corner = nothing.scatter_reduce(1, around, _bend(heard) / (corners * sharp), "amax")
     change = nothing.scatter_reduce(1, number, (heard - repaired).square(), "mean", include_self=False)
     loud = nothing.scatter_reduce(1, number, level, "amax")
@@ -142,18 +164,27 @@ def genuine(heard: Tensor, repaired: Tensor, marked: Tensor, model: Tensor, sear
     return marked & kept.gather(1, number)
 
 
-def _error(sound: Tensor, model: Tensor, core: slice) -> Tensor:
+def _error(spectra: Tensor, filters: Tensor, core: slice) -> Tensor:
     """(n, samples) how much neither past nor future foresaw; 0 outside the core."""
-    forwards, backwards = unforeseen(sound, model)
-    result = torch.zeros_like(sound)
-    result[:, core] = torch.minimum(forwards.abs(), backwards.abs())[:, core]
+    result = unforeseen(spectra, filters)
+    result[:, : core.start] = 0
+    result[:, core.stop :] = 0
     return result
+
+
+def _around(values: Tensor, width: int) -> Tensor:
+    """Means over `width` (an odd number) neighbours, at the edges over those there are; values are not below 0."""
+    reach, count = width // 2, values.shape[1]
+    sums = F.pad(F.pad(values.cumsum(1), (1, 0))[:, None], (reach, reach), mode="replicate")[:, 0]
+    at = torch.arange(count, device=values.device)
+    heard = (at + reach + 1).clamp(max=count) - (at - reach).clamp(min=0)
+    return (sums[:, width:] - sums[:, :-width]).clamp_(min=0).div_(heard)
 
 
 def _bend(sound: Tensor) -> Tensor:
     """Size of the second difference at each sample."""
     padded = F.pad(sound, (1, 1))
-    return (padded[:, 2:] - 2 * sound + padded[:, :-2]).abs()
+    return (padded[:, 2:] + padded[:, :-2]).sub_(sound, alpha=2).abs_()
 
 
 def _numbered(marked: Tensor) -> Tensor:

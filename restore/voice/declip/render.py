@@ -19,7 +19,7 @@ class Declip(AudioStage[DeclipOptions]):
     """Rebuilds what the plan says was cut."""
 
     name = "declip"
-    version = 2
+    version = 3
     fixed: ClassVar[frozenset[str]] = frozenset({"ceiling"})
 
     def analyzer(self) -> AudioAnalyzer | None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from restore.analysis.running import running_mean
@@ -29,26 +30,33 @@ WARM_UP = 0.35
 """Seconds after which the tracking has forgotten where it began."""
 
 
-def a_priori(ratio: Tensor) -> Tensor:
+def a_priori(ratio: Tensor, stft: ShortTime) -> Tensor:
     """The ratio of speech to noise before this frame was heard.
 
     Args:
-        ratio: (n, bins, frames), power over noise.
+        ratio: (n, frames, bins), power over noise.
+        stft: whose frames these are.
 
     Returns:
         The same shape, at least `_LEAST`.
     """
-    n, bins, frames = ratio.shape
-    both = torch.cat((ratio, ratio.flip(2))).permute(2, 0, 1).contiguous()
+    n, frames, bins = ratio.shape
+    warm = stft.frames(WARM_UP)
+    each = -(-frames // max(1, frames // (3 * warm)))  # parts are followed side by side, each after a warm-up
+    count = -(-frames // each)
+    padded = F.pad(ratio, (0, 0, warm, warm + count * each - frames), value=1.0)
+    parts = padded.unfold(1, each + 2 * warm, each).permute(3, 0, 1, 2)
+    both = torch.stack((parts[: warm + each], parts.flip(0)[: warm + each]), 1).flatten(1, 3)
     fresh = (both - 1).clamp_(min=0).mul_(1 - _ALPHA)
     found = torch.empty_like(both)
-    past = torch.full((2 * n, bins), _ALPHA, device=ratio.device)
-    for frame in range(frames):
-        before = torch.add(fresh[frame], past, out=found[frame]).clamp_(min=_LEAST)
+    past = torch.ones_like(both[0])
+    for frame in range(warm + each):
+        before = torch.add(fresh[frame], past, alpha=_ALPHA, out=found[frame]).clamp_(min=_LEAST)
         wiener = before / (before + 1)
-        past = log_mmse_power(wiener * both[frame]).mul_(wiener).mul_(_ALPHA)
-    forwards, backwards = found.permute(1, 2, 0).chunk(2)
-    return torch.maximum(forwards, backwards.flip(2))
+        past = log_mmse_power(wiener * both[frame]).mul_(wiener)
+    forwards, backwards = found[warm:].view(each, 2, n, count, bins).permute(1, 2, 3, 0, 4)
+    larger = torch.maximum(forwards, backwards.flip(2))
+    return larger.reshape(n, count * each, bins)[:, :frames]
 
 
 _POWER = 0.07579421, 0.03577718, 0.39759796, 0.77679164, 1.0
@@ -70,21 +78,22 @@ def gains(power: Tensor, noise: Tensor, stft: ShortTime, limit: Tensor, speech: 
     """What to multiply a spectrum by, at most 1.
 
     Args:
-        power: (n, bins, frames).
+        power: (n, frames, bins).
         noise: mean power of the noise, likewise; where it is 0 the gain is 1.
         stft: whose spectra these are.
-        limit: (n, 1, frames) dB; no gain is lower.
-        speech: (n, 1, frames) how likely there is speech, [0, 1].
+        limit: (n, frames, 1) dB; no gain is lower.
+        speech: (n, frames, 1) how likely there is speech, [0, 1].
     """
-    ratio = (power / noise.clamp(min=1e-20)).clamp_(max=_MOST)
-    before = a_priori(ratio)
+    ratio = (power / noise.clamp(min=1e-20)).clamp_(1e-10, _MOST)
+    before = a_priori(ratio, stft)
     wiener = before / (before + 1)
     argument = wiener * ratio
-    loud = (wiener * log_mmse_power(argument) / ratio.clamp(min=1e-10)).log_().mul_(0.5)
     present = speech_presence(before, argument, stft, speech)
+    loud = log_mmse_power(argument).mul_(wiener).div_(ratio).log_().mul_(0.5)
     floor = limit * (-math.log(10) / 20)
-    gain = torch.maximum(present * loud + (1 - present) * floor, floor).clamp_(max=0.0).exp_()
-    return torch.where(noise > 0, gain, torch.ones_like(gain))
+    gain = torch.lerp(floor, loud, present, out=loud)
+    gain = torch.maximum(gain, floor, out=gain).clamp_(max=0.0).exp_()
+    return gain.masked_fill_(noise <= 0, 1.0)
 
 
 def speech_presence(before: Tensor, argument: Tensor, stft: ShortTime, speech: Tensor) -> Tensor:
@@ -93,15 +102,16 @@ def speech_presence(before: Tensor, argument: Tensor, stft: ShortTime, speech: T
     Where somebody speaks, the treble is never given up: an s or an f is faint in every bin.
     """
     across = stft.frames(0.026) | 1
-    lasting = running_mean(before, across, 2)
-    near = running_mean(lasting, 3, 1)
-    wide = running_mean(lasting, round(1400 * stft.size / stft.rate) | 1, 1)
-    prior = _likely(near) * _likely(wide)
-    treble = (stft.hertz > _CONSONANTS).float().to(prior.device)[:, None]
-    prior = torch.maximum(prior.clamp_(0.005 * 0.005, 0.95), _CONSONANT_PRIOR * speech * treble)
-    absent = (1 - prior) / prior
-    return 1 / (1 + absent * (1 + before) * (-argument.clamp(max=80)).exp_())
+    lasting = running_mean(before, across, 1)
+    near = running_mean(lasting, 3, 2)
+    wide = running_mean(lasting, round(1400 * stft.size / stft.rate) | 1, 2)
+    treble = (stft.hertz > _CONSONANTS).float().to(before.device)
+    least = (_CONSONANT_PRIOR * speech * treble).clamp_(min=0.005 * 0.005)
+    prior = torch.maximum(_likely(near).mul_(_likely(wide)), least).clamp_(max=0.95)
+    absent = argument.neg().exp_().mul_(before + 1).mul_((1 - prior).div_(prior))
+    return absent.add_(1).reciprocal_()
 
 
 def _likely(ratio: Tensor) -> Tensor:
-    return ((10 / math.log(10) * ratio.log() - _ABSENT) / (_PRESENT - _ABSENT)).clamp_(0.005, 1)
+    scale = 10 / math.log(10) / (_PRESENT - _ABSENT)
+    return ratio.log_().mul_(scale).sub_(_ABSENT / (_PRESENT - _ABSENT)).clamp_(0.005, 1)

@@ -7,6 +7,7 @@ the lowest 257 bins of a track of 48 kHz are what it would have heard, and nothi
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -38,13 +39,13 @@ class VoiceNetwork:
         self.digest = tensor_sha256(state)
         self.module.eval().requires_grad_(False)
 
-    def clean(self, batch: AudioBatch, rest: Tensor, limit: float) -> Tensor:
+    def clean(self, batch: AudioBatch, rest: Tensor, limits: Sequence[float]) -> Tensor:
         """The samples of a batch with the noise taken from the voice band.
 
         Args:
             batch: chunks and their context.
             rest: the same samples, cleaned in another way: what is above the voice band is taken from these.
-            limit: dB; nothing is turned down by more.
+            limits: dB for each group of channels; nothing is turned down by more.
 
         Returns:
             (batch, channels, samples).
@@ -60,7 +61,7 @@ class VoiceNetwork:
             channels, samples = batch.samples.shape[1], sound.shape[1]
             spectra = torch.stft(sound, size, hop, window=window, pad_mode="constant", return_complex=True)
             heard, above = spectra[:channels], spectra[channels:]
-            for group in batch.format.groups:
+            for group, limit in zip(batch.format.groups, limits, strict=True):
                 index = list(group)
                 mask = limited(self._mask(heard[index].mean(0, keepdim=True) * scale), limit)
                 low = min(BINS, heard.shape[1])

@@ -18,10 +18,10 @@ class DehissOptions(AudioStageOptions):
     strength: float = Field(
         1.0, ge=0, le=1, description="Share of the attenuation, in dB: 0.5 turns noise down half as far, 0 not at all."
     )
-    atten_limit: float = Field(
-        12.0, ge=0, le=60,
+    atten_limit: float | None = Field(
+        None, ge=0, le=60,
         description="Turn nothing down by more than this many dB. 6 to 12 keeps the period's air; 20 is for loud hiss; "
-        "beyond 25 it can sound dead.",
+        "beyond 25 it can sound dead. [default: 9 to 20, the louder and steadier the noise, the more]",
     )  # fmt: skip
     sensitivity: float = Field(
         0.0, ge=-12, le=12,

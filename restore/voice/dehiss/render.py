@@ -7,11 +7,11 @@ from typing import Any, ClassVar
 import torch
 
 from restore.analysis.noise_floor import BLOCKS
+from restore.analysis.spectrum import power_of
 from restore.frames import AudioBatch, AudioFormat
-from restore.nets.speech import FRAME, RATE
 from restore.pipeline.audio_contract import AudioAnalyzer, AudioStage, AudioWindow, State
 from restore.pipeline.contract import Device
-from restore.voice.dehiss.analysis import NoiseAnalyzer, noise_stft
+from restore.voice.dehiss.analysis import NoiseAnalyzer, noise_stft, speech_at
 from restore.voice.dehiss.gain import WARM_UP, gains
 from restore.voice.dehiss.network import WARM_UP as NETWORK_WARM_UP
 from restore.voice.dehiss.network import VoiceNetwork
@@ -22,7 +22,7 @@ class Dehiss(AudioStage[DehissOptions]):
     """Turns down what the plan calls noise."""
 
     name = "dehiss"
-    version = 2
+    version = 3
     fixed: ClassVar[frozenset[str]] = frozenset({"model"})
 
     def __init__(self, options: DehissOptions) -> None:
@@ -69,6 +69,9 @@ class Dehiss(AudioStage[DehissOptions]):
         noise = torch.from_numpy(state.arrays["noise"]).to(device.torch_device)
         self._speech = torch.from_numpy(state.arrays["speech"]).to(device.torch_device).float() / 100
         self._music = torch.from_numpy(state.arrays["music"]).to(device.torch_device)
+        limit = self.options.atten_limit
+        found = state.values["atten_limit"] if limit is None else [limit] * len(format.groups)
+        self._limits = [self.options.strength * one for one in found]
         self._noise = noise * 10 ** (self.options.sensitivity / 10)
         network = self._load()
         if network is not None:
@@ -76,49 +79,45 @@ class Dehiss(AudioStage[DehissOptions]):
 
     def process(self, batch: AudioBatch) -> torch.Tensor:
         """Spectrum times mask."""
-        stft, options = self._stft, self.options
-        count, channels, samples = batch.samples.shape
-        spectra = stft.forward(batch.samples.reshape(-1, samples))
-        spectra = spectra.reshape(count, channels, *spectra.shape[1:])
-        power = torch.view_as_real(spectra).square().sum(-1)
-        at = torch.arange(spectra.shape[3], device=power.device) * stft.hop - batch.core.start
-        at = torch.tensor(batch.starts, device=power.device)[:, None] + at
-        speech, limit = self._speech_at(at, batch.format)[:, None], self._limit_at(at, batch.format)[:, None]
-        for place, group in enumerate(batch.format.groups):
-            noise = self._noise_at(at, place, batch.format)
-            if not bool(noise.any()):
-                continue
-            mask = gains(power[:, list(group)].mean(1), noise, stft, limit, speech)
-            for channel in group:
-                spectra[:, channel] *= mask
-        sound = stft.backward(spectra.flatten(0, 1), samples).reshape(count, channels, samples)
+        sound = torch.empty_like(batch.samples, memory_format=torch.contiguous_format)
+        for row, start in enumerate(batch.starts):  # one by one: what it takes stays nearer to the processor
+            sound[row] = self._quieter(batch.samples[row], start - batch.core.start, batch.format)
         if self._network is not None:
-            sound = self._network.clean(batch, sound, options.strength * options.atten_limit)
+            sound = self._network.clean(batch, sound, self._limits)
         return sound[:, :, batch.core].contiguous()
 
+    def _quieter(self, samples: torch.Tensor, first: int, format: AudioFormat) -> torch.Tensor:
+        """(channels, samples), of which the first is the track's sample `first`, in the classical way."""
+        stft = self._stft
+        spectra = stft.forward(samples).transpose(1, 2)
+        at = first + torch.arange(spectra.shape[1], device=samples.device)[None] * stft.hop
+        speech = speech_at(at, self._speech, format)[..., None]
+        for place, group in enumerate(format.groups):
+            noise = self._noise_at(at, place, format)
+            if not bool(noise.any()):
+                continue
+            power = torch.stack([power_of(spectra[channel]) for channel in group]).mean(0, keepdim=True)
+            limit = self._limit_at(at, place, format)[..., None]
+            mask = gains(power, noise, stft, limit, speech)[0]
+            for channel in group:
+                spectra[channel] *= mask
+        return stft.backward(spectra.transpose(1, 2), samples.shape[1])
+
     def _noise_at(self, at: torch.Tensor, place: int, format: AudioFormat) -> torch.Tensor:
-        """(batch, bins, frames): the noise of one group at samples (batch, frames), led from block to block."""
+        """(n, frames, bins): the noise of one group at samples (n, frames), led from block to block."""
         noise = self._noise[place]
         if len(noise) == 0:
             return noise.new_zeros(1)
         lower, upper, share = _between(at, format.chunk // BLOCKS, len(noise))
-        return torch.lerp(noise[lower], noise[upper], share[..., None]).transpose(1, 2)
+        return torch.lerp(noise[lower], noise[upper], share[..., None])
 
-    def _limit_at(self, at: torch.Tensor, format: AudioFormat) -> torch.Tensor:
-        """(batch, frames): how far to go, in dB; less where there is music."""
-        whole = self.options.strength * self.options.atten_limit
+    def _limit_at(self, at: torch.Tensor, place: int, format: AudioFormat) -> torch.Tensor:
+        """(n, frames): how far to go in a group, in dB; less where there is music."""
         if not len(self._music):
-            return torch.full(at.shape, whole, device=at.device)
+            return torch.full(at.shape, self._limits[place], device=at.device)
         lower, upper, share = _between(at, format.chunk // BLOCKS, len(self._music))
-        return whole * (1 - self.options.music * torch.lerp(self._music[lower], self._music[upper], share))
-
-    def _speech_at(self, at: torch.Tensor, format: AudioFormat) -> torch.Tensor:
-        """(batch, frames): how likely somebody speaks."""
-        if not len(self._speech):
-            return torch.zeros(at.shape, device=at.device)
-        chunk = (at // format.chunk).clamp(0, len(self._speech) - 1)
-        frame = ((at - chunk * format.chunk) * RATE // (format.rate * FRAME)).clamp(0, self._speech.shape[1] - 1)
-        return self._speech[chunk, frame]
+        gentle = self.options.music * torch.lerp(self._music[lower], self._music[upper], share)
+        return self._limits[place] * (1 - gentle)
 
     def close(self) -> None:
         """Let go of the network."""

@@ -16,6 +16,8 @@ from restore.voice.dehum.options import DehumOptions
 _FRAME_SECONDS = 0.17
 _AROUND = 2
 """Chunks on either side that a chunk's hum is measured with: some 27 seconds in all."""
+_TOGETHER = 2
+"""Chunks measured at a time: those around them serve both."""
 MARGIN = 2
 """Frames beyond a chunk's ends for which its phase is kept, so that chunks can be faded into each other."""
 NODES = 3
@@ -41,9 +43,8 @@ class _Candidate:
         tones = torch.arange(1, count + 1, dtype=torch.float64) * frequency / format.rate
         at = torch.arange(self.size, dtype=torch.float64) - self.size // 2
         window = torch.hann_window(self.size, dtype=torch.float64)
-        self._radios = (torch.exp(-2j * math.pi * at[:, None] * tones) * (2 * window / window.sum())[:, None]).to(
-            torch.complex64
-        )
+        radios = torch.exp(-2j * math.pi * at[:, None] * tones) * (2 * window / window.sum())[:, None]
+        self._radios = torch.cat((radios.real, radios.imag), 1).float()
         self._tones = tones
         self._parts: list[Tensor] = []
         self.phases: list[Tensor] = []
@@ -52,33 +53,35 @@ class _Candidate:
     def hear(self, sound: Tensor, start: int) -> Tensor:
         """(channels, harmonics, frames) of `sound`, which begins half a frame before its first frame, at `start`."""
         frames = sound.unfold(1, self.size, self.hop)
-        real, imaginary = frames @ self._radios.real, frames @ self._radios.imag
+        real, imaginary = (frames @ self._radios).chunk(2, 2)
         centres = start + torch.arange(frames.shape[1], dtype=torch.float64) * self.hop
         turn = torch.exp(-2j * math.pi * torch.frac(centres[:, None] * self._tones))
-        return (torch.complex(real, imaginary).to(torch.complex128) * turn).transpose(1, 2)
+        return (torch.complex(real, imaginary) * turn.to(torch.complex64)).transpose(1, 2)
 
-    def measure(self, parts: list[Tensor], place: int) -> None:
-        """Find the hum of the chunk `parts[place]`, with those around it."""
+    def measure(self, parts: list[Tensor], wanted: range) -> None:
+        """Find the hum of the chunks `parts[wanted]`, with those around them."""
         lines = torch.cat(parts, 2)
-        first = sum(part.shape[2] for part in parts[:place])
-        frames = self.format.chunk // self.hop
+        starts = np.cumsum([0, *(part.shape[2] for part in parts)]).tolist()
         hop, seconds = self.hop / self.format.rate, self.size / self.format.rate
-        channels, count = lines.shape[0], lines.shape[1]
-        phase = torch.zeros(frames + 1 + 2 * MARGIN, dtype=torch.float64)
-        size = torch.zeros(NODES, channels, count, dtype=torch.complex128)
-        if lines.shape[2] >= _FEWEST_FRAMES and bool(lines.abs().amax() > 1e-6):
-            whole = follow(lines, self.frequency, hop)
-            last = min(first + parts[place].shape[2], len(whole)) - 1
-            nodes = list(np.linspace(first, last, NODES))
-            size = sizes(lines, whole, hop, seconds, nodes, 8.0 / hop)
-            at = torch.arange(first - MARGIN, first + frames + 1 + MARGIN)
-            slope = (whole[-1] - whole[-min(8, len(whole))]) / max(1, min(8, len(whole)) - 1)
-            beyond = (at - (len(whole) - 1)).clamp(min=0)
-            phase = whole[at.clamp(0, len(whole) - 1)] + beyond * slope
-            early = (-at).clamp(min=0)
-            phase = phase - early * (whole[min(7, len(whole) - 1)] - whole[0]) / max(1, min(7, len(whole) - 1))
-        self.phases.append(phase)
-        self.sizes.append(size)
+        channels, count, frames = lines.shape
+        heard = frames >= _FEWEST_FRAMES and bool(lines.abs().amax() > 1e-6)
+        whole = follow(lines, self.frequency, hop) if heard else torch.zeros(frames, dtype=torch.float64)
+        nodes = [
+            min(float(node), frames - 1.0)
+            for place in wanted
+            for node in np.linspace(starts[place], starts[place + 1], NODES)
+        ]
+        found = torch.zeros(len(nodes), channels, count, dtype=torch.complex64)
+        if heard:
+            found = sizes(lines, whole, hop, seconds, nodes, 8.0 / hop)
+        self.sizes += found.split(NODES)
+        near = min(8, frames)
+        before, behind = ((whole[at + near - 1] - whole[at]) / max(1, near - 1) for at in (0, frames - near))
+        for place in wanted:
+            first = starts[place]
+            at = torch.arange(first - MARGIN, first + self.format.chunk // self.hop + 1 + MARGIN)
+            beyond = (at - (frames - 1)).clamp(min=0) * behind - (-at).clamp(min=0) * before
+            self.phases.append(whole[at.clamp(0, frames - 1)] + beyond)
 
     def strength(self) -> float:
         """Mean power of the hum that was found, counted only with more than a stray line."""
@@ -123,17 +126,16 @@ class HumAnalyzer(AudioAnalyzer):
         for held, candidate in zip(self._held, self._candidates, strict=True):
             held.append(candidate.hear(used, self._heard))
         self._heard += count * self._hop
-        if len(self._held[0]) > 2 * _AROUND + 1:
-            for held in self._held:
-                held.pop(0)
-            self._place -= 1
-        if len(self._held[0]) > self._place + _AROUND:
+        if len(self._held[0]) == self._place + _TOGETHER + _AROUND:
             self._measure()
 
     def _measure(self) -> None:
+        wanted = range(self._place, min(self._place + _TOGETHER, len(self._held[0])))
         for held, candidate in zip(self._held, self._candidates, strict=True):
-            candidate.measure(held, self._place)
-        self._place += 1
+            candidate.measure(held, wanted)
+        gone = max(0, wanted.stop - _AROUND)
+        self._held = [held[gone:] for held in self._held]
+        self._place = wanted.stop - gone
 
     def finish(self) -> State:
         """``phase``: (chunks, frames) radians; ``lines``: (chunks, nodes, channels, harmonics) complex amplitudes.
@@ -150,5 +152,5 @@ class HumAnalyzer(AudioAnalyzer):
         often = (lines.abs() > 0).double().mean((0, 1, 2)) > 0.2
         level = round(10 * math.log10(power), 1)
         found = [int(number) + 1 for number in torch.nonzero(often)[:, 0]]
-        arrays = {"phase": torch.stack(best.phases).float().numpy(), "lines": lines.to(torch.complex64).numpy()}
+        arrays = {"phase": torch.stack(best.phases).float().numpy(), "lines": lines.numpy()}
         return State({"hum_hertz": best.frequency, "hum_dbfs": level, "harmonics": found}, arrays)

@@ -13,6 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from restore.analysis.rank import median, ranked
+from restore.analysis.spectrum import power_of
+
 STRAY = 0.008
 """Largest share by which the frequency may be off its nominal value."""
 _STEPS = 81
@@ -36,20 +39,30 @@ def response(tones: Tensor, seconds: float) -> Tensor:
 
 
 def robust_mean(values: Tensor, weights: Tensor) -> Tensor:
-    """Where most complex values lie, along the last axis: from the median, by Cauchy weights that tighten."""
-    spread = values.abs().median(-1, keepdim=True).values
-    centre = torch.complex(values.real.median(-1, keepdim=True).values, values.imag.median(-1, keepdim=True).values)
-    near = round(0.35 * (values.shape[-1] - 1)) + 1
+    """Where most complex values lie, along the last axis: from the median, by Cauchy weights that tighten.
+
+    `weights` may have more axes in front: for several means of the same values.
+    """
+    real, imaginary = values.real.contiguous(), values.imag.contiguous()
+    spread = median(power_of(values)).sqrt()
+    at, beside = median(real), median(imaginary)
+    near = round(0.35 * (values.shape[-1] - 1))
     typical = spread
     for step, tightness in enumerate((1.0, 0.7, 0.5, 0.35, 0.25, 0.18, 0.12, 0.12)):
-        off = values - centre
-        away = off.real.square() + off.imag.square()
+        away = (real - at).square_().add_((imaginary - beside).square_())
         if step % 3 == 0:  # the quantile is most of the work, and hardly moves from one step to the next
-            typical = away.kthvalue(near, dim=-1, keepdim=True).values.sqrt() * 1.5
+            typical = ranked(away, near).sqrt() * 1.5
         usual = torch.minimum(typical, spread * tightness) + 1e-9
-        share = weights / (1 + away / usual.square()).square()
-        centre = (values * share).sum(-1, keepdim=True) / share.sum(-1, keepdim=True).clamp(min=1e-12)
-    return centre[..., 0]
+        share = weights / away.div_(usual.square()).add_(1).square_()
+        total = share.sum(-1, keepdim=True).clamp_(min=1e-12)
+        at, beside = (real * share).sum(-1, keepdim=True) / total, (imaginary * share).sum(-1, keepdim=True) / total
+    return torch.complex(at, beside)[..., 0]
+
+
+def turned_back(lines: Tensor, numbers: Tensor, phase: Tensor) -> Tensor:
+    """(..., harmonics, frames) complex64 amplitudes against a first harmonic that runs ahead by `phase` radians."""
+    angle = (2 * math.pi * torch.frac(numbers * (phase / (-2 * math.pi)))).float()
+    return lines * torch.complex(angle.cos(), angle.sin())
 
 
 def coarse_course(lines: Tensor, frequency: float, hop: float) -> Tensor:
@@ -63,18 +76,19 @@ def coarse_course(lines: Tensor, frequency: float, hop: float) -> Tensor:
     Returns:
         (frames,) share by which the frequency is off.
     """
-    usual = lines.abs().median(1, keepdim=True).values.clamp(min=1e-9)
-    held = lines / lines.abs().clamp(min=1e-12) * torch.minimum(lines.abs(), usual) / usual
+    height = power_of(lines).sqrt_()
+    usual = median(height).clamp(min=1e-9)
+    held = lines * (torch.minimum(height, usual) / usual / height.clamp(min=1e-12))
     strays = torch.linspace(-STRAY, STRAY, _STEPS, dtype=torch.float64)
     numbers = torch.arange(1, len(lines) + 1, dtype=torch.float64)
     step = max(1, _PIECE // 2)
     starts = list(range(0, max(1, lines.shape[1] - _PIECE + 1), step))
     length = min(_PIECE, lines.shape[1])
     time = torch.arange(length, dtype=torch.float64) * hop
-    turn = torch.exp(-2j * math.pi * frequency * numbers[:, None, None] * strays[:, None] * time)
+    turn = torch.exp(-2j * math.pi * frequency * numbers[:, None, None] * strays[:, None] * time).to(lines.dtype)
     pieces = held.unfold(1, length, step)  # (harmonics, pieces, frames)
     scores = (pieces @ turn.transpose(1, 2)).abs().mean(0) / length
-    cost = -scores * math.sqrt(len(lines))
+    cost = -scores.double() * math.sqrt(len(lines))
     jump = _PULL * (_STEPS / 8) * ((strays[:, None] - strays[None]) / (2 * STRAY)).abs()
     best, back = cost[0], []
     for row in cost[1:]:
@@ -93,26 +107,25 @@ def follow(lines: Tensor, frequency: float, hop: float) -> Tensor:
     """(frames,) the phase by which the hum runs ahead of its nominal frequency, radians of the first harmonic.
 
     Args:
-        lines: (channels, harmonics, frames) complex.
+        lines: (channels, harmonics, frames) complex64.
         frequency: nominal, hertz.
         hop: seconds from frame to frame.
     """
     flat = lines.flatten(0, 1)
     numbers = torch.arange(1, lines.shape[1] + 1, dtype=torch.float64).repeat(lines.shape[0])[:, None]
-    course = coarse_course(lines[lines.abs().median(2).values.sum(1).argmax()], frequency, hop)
+    course = coarse_course(lines[median(power_of(lines)).sqrt().sum((1, 2)).argmax()], frequency, hop)
     phase = 2 * math.pi * frequency * hop * torch.cumsum(_blurred(course, 15), 0)
     for lag, width in ((2, 31), (4, 21), (6, 15)):
-        phase = phase + torch.cumsum(_drift(flat * torch.exp(-1j * numbers * phase), numbers, lag, width), 0)
-    even = torch.ones(flat.shape[1], dtype=torch.float64)
+        phase = phase + torch.cumsum(_drift(turned_back(flat, numbers, phase), numbers, lag, width), 0)
+    even = torch.ones(flat.shape[1])
     for highest, width in ((2, 31), (3, 21), (5, 15), (8, 11), (16, 9), (64, 7), (64, 7)):
         low = numbers[:, 0] <= highest
         number = numbers[low]
-        turned = flat[low] * torch.exp(-1j * number * phase)
+        turned = turned_back(flat[low], number, phase)
         mean = robust_mean(turned, even)[:, None]
-        noise = (turned - mean).abs()
-        kept = mean.abs() > _FAINT
-        usual = 0.1 * mean.abs() + 1e-9
-        weight = number.square() * mean.abs().square() / (usual.square() + noise.square()) ** 2 * usual.square() * kept
+        noise, height = power_of(turned - mean).double(), mean.abs().double()
+        usual = 0.1 * height + 1e-9
+        weight = (number * height * usual / (usual.square() + noise)).square() * (height > _FAINT)
         off = torch.angle(turned * mean.conj()) / number
         total = _blurred(weight.sum(0), width)
         phase = phase + _blurred((weight * off).sum(0), width) / (total + 1e-3 * total.mean() + 1e-12)
@@ -124,11 +137,14 @@ def _drift(turned: Tensor, numbers: Tensor, lag: int, width: int) -> Tensor:
     frames = turned.shape[1]
     if frames <= lag + 1:
         return torch.zeros(frames, dtype=torch.float64)
-    usual = turned.abs().median(1, keepdim=True).values.clamp(min=1e-12)
-    held = turned * torch.minimum(torch.ones_like(usual), usual / turned.abs().clamp(min=1e-12))
+    height = power_of(turned).sqrt_()
+    usual = median(height).clamp(min=1e-12)
+    held = turned * (usual / torch.maximum(height, usual))
     pairs = held[:, lag:] * held[:, :-lag].conj()
     heard = _blurred(torch.nn.functional.pad((pairs.imag * numbers).sum(0), (lag // 2, lag - lag // 2)), width)
-    size = _blurred(torch.nn.functional.pad((pairs.abs() * numbers.square()).sum(0), (lag // 2, lag - lag // 2)), width)
+    size = _blurred(
+        torch.nn.functional.pad((power_of(pairs).sqrt() * numbers.square()).sum(0), (lag // 2, lag - lag // 2)), width
+    )
     return heard / size.clamp(min=1e-20) / lag
 
 
@@ -144,13 +160,10 @@ def sizes(
     """(nodes, channels, harmonics) complex amplitudes at frames `nodes`, over some `reach` frames; 0 where unsteady."""
     numbers = torch.arange(1, lines.shape[1] + 1, dtype=torch.float64)[None, :, None]
     strays = torch.gradient(phase)[0] / (2 * math.pi * hop) if len(phase) > 1 else phase * 0
-    turned = lines * torch.exp(-1j * numbers * phase) / response(numbers * strays, seconds)
-    time = torch.arange(lines.shape[2], dtype=torch.float64)
-    found = []
-    for node in nodes:
-        weights = (0.5 + 0.5 * torch.cos(((time - node) / reach).clamp(-1, 1) * math.pi)).clamp(min=1e-6)
-        mean = robust_mean(turned, weights)
-        agrees = ((turned - mean[..., None]).abs() < _AGREE * mean.abs()[..., None]).double()
-        share = (agrees * weights).sum(-1) / weights.sum(-1)
-        found.append(torch.where((share > _SHARE) & (mean.abs() > _FAINT), mean, torch.zeros_like(mean)))
-    return torch.stack(found)
+    turned = turned_back(lines, numbers, phase) / response(numbers * strays, seconds).float()
+    time = torch.arange(lines.shape[2]) - torch.tensor(nodes, dtype=torch.float32)[:, None, None, None]
+    weights = (0.5 + 0.5 * torch.cos((time / reach).clamp(-1, 1) * math.pi)).clamp(min=1e-6)
+    mean = robust_mean(turned, weights)
+    agrees = power_of(turned - mean[..., None]) < (_AGREE * mean.abs()[..., None]).square()
+    share = (agrees * weights).sum(-1) / weights.sum(-1)
+    return torch.where((share > _SHARE) & (mean.abs() > _FAINT), mean, torch.zeros_like(mean))

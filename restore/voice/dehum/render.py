@@ -14,12 +14,15 @@ from restore.pipeline.contract import Device
 from restore.voice.dehum.analysis import MARGIN, NODES, HumAnalyzer, frame_sizes
 from restore.voice.dehum.options import DehumOptions
 
+_PIECE = 8192
+"""Samples made at a time: what they take stays within a processor's cache."""
+
 
 class Dehum(AudioStage[DehumOptions]):
     """Subtracts a tone; needs no context."""
 
     name = "dehum"
-    version = 2
+    version = 3
     fixed: ClassVar[frozenset[str]] = frozenset({"frequency", "harmonics"})
 
     def analyzer(self) -> AudioAnalyzer:
@@ -30,7 +33,7 @@ class Dehum(AudioStage[DehumOptions]):
         """Take the hum from the plan."""
         self._hertz = state.values.get("hum_hertz")
         if self._hertz is not None:
-            self._phase = torch.from_numpy(state.arrays["phase"]).to(device.torch_device)
+            self._phase = torch.from_numpy(state.arrays["phase"]).to(device.torch_device).double()
             self._lines = torch.from_numpy(state.arrays["lines"]).to(device.torch_device)
 
     def process(self, batch: AudioBatch) -> Tensor:
@@ -60,28 +63,21 @@ class Dehum(AudioStage[DehumOptions]):
     def _tone(self, number: int, first: int, stop: int, format: AudioFormat) -> Tensor:
         """(channels, stop - first): what chunk `number` knows of the hum at samples counted from its own beginning."""
         _, hop = frame_sizes(format.rate)
-        lines, phase = self._lines[number], self._phase[number]
+        lines, phase = self._lines[number], self._phase[number] / (2 * math.pi)
         used = torch.nonzero(lines.abs().amax((0, 1)) > 0)[:, 0]
-        at = torch.arange(first, stop, device=lines.device)
-        if not len(used):
-            return torch.zeros(format.channels, len(at), device=lines.device)
-        place = at / hop + MARGIN
-        lower = place.floor().long().clamp(0, len(phase) - 2)
-        ahead = torch.lerp(phase[lower], phase[lower + 1], place - lower).double()
-        begin = number * format.chunk
-        cycles = torch.frac((begin + at).double() * (float(self._hertz or 0) / format.rate))
-        angle = 2 * math.pi * cycles + ahead
-        step = torch.complex(angle.cos().float(), angle.sin().float())
-        node = (at / format.chunk).clamp(0, 1) * (NODES - 1)
-        left = node.floor().long().clamp(max=NODES - 2)
-        share = (node - left)[:, None]
-        result = torch.zeros(format.channels, len(at), device=lines.device)
-        turning, done = step, 0
-        for index in used.tolist():
-            while done < index:
-                turning = turning * step
-                done += 1
-            sizes = lines[:, :, index]
-            amplitude = sizes[left] + (sizes[left + 1] - sizes[left]) * share
-            result += (amplitude * turning[:, None]).real.T
+        result = torch.zeros(format.channels, stop - first, device=lines.device)
+        sizes = lines[:, :, used]
+        mixing = torch.cat((sizes.real, -sizes.imag), 2).flatten(0, 1)
+        nodes = torch.arange(NODES, device=lines.device)[:, None]
+        for begin in range(first, stop if len(used) else first, _PIECE):
+            at = torch.arange(begin, min(begin + _PIECE, stop), dtype=torch.float64, device=lines.device)
+            place = at / hop + MARGIN
+            lower = place.floor().long().clamp(0, len(phase) - 2)
+            ahead = torch.lerp(phase[lower], phase[lower + 1], place - lower)
+            cycles = torch.frac((number * format.chunk + at) * (float(self._hertz or 0) / format.rate) + ahead)
+            angle = 2 * math.pi * (used[:, None] + 1) * cycles.float()
+            tones = mixing @ torch.cat((angle.cos(), angle.sin()))
+            near = (1 - ((at / format.chunk).clamp(0, 1) * (NODES - 1) - nodes).abs()).clamp(min=0).float()
+            span = slice(begin - first, begin - first + len(at))
+            result[:, span] = (tones.view(NODES, format.channels, -1) * near[:, None]).sum(0)
         return result

@@ -22,6 +22,7 @@ class Dereverb(AudioStage[DereverbOptions]):
     """Each channel by its own filters."""
 
     name = "dereverb"
+    version = 2
     fixed: ClassVar[frozenset[str]] = frozenset({"reach"})
 
     def analyzer(self) -> AudioAnalyzer:

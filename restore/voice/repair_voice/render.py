@@ -25,7 +25,7 @@ class RepairVoice(AudioStage[RepairVoiceOptions]):
     """Works where the plan says there is a voice; everything else stays as it is."""
 
     name = "repair-voice"
-    version = 2
+    version = 3
     fixed: ClassVar[frozenset[str]] = frozenset({"reference", "consent", "own_work", "test_material"})
 
     def check(self, format: AudioFormat) -> None:
