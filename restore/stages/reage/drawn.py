@@ -188,9 +188,12 @@ def crepe(zone: str, seed: int, side: int, framing: Framing) -> Tensor:
     for fine, share in ((0.010, 0.6), (0.017, 0.8)):
         # Along a line noise is drawn out to a sixth of an eye distance.
         noise = gaussian_filter(rng.normal(0, 1, (512, 512)).astype(np.float32), (1.0, 5.0), mode="wrap")
-        at = [np.asarray(np.broadcast_to(where, total.shape) + 256, np.float32)
-              for where in (long / 0.035 + apart, short / fine)]  # fmt: skip
-        total += share * cv2.remap(noise / float(noise.std()), *at, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
+        columns, rows = (
+            np.asarray(np.broadcast_to(where, total.shape) + 256, np.float32)
+            for where in (long / 0.035 + apart, short / fine)
+        )
+        drawn = cv2.remap(noise / float(noise.std()), columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
+        total += share * drawn
     return torch.from_numpy(np.clip(total, -2.5, 1.2) * mask)
 
 
