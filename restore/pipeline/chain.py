@@ -176,8 +176,8 @@ class Chain:
     ) -> Generator[Picture]:  # fmt: skip
         """As `render`, before conversion; `upto` stops after so many stages, `stand_in` uses their cheap doubles.
 
-        Stages that are idle in this shot are left out. Close it, or exhaust it: on a processor, stages but the last work
-        ahead in threads of their own.
+        Stages that are idle in this shot are left out. Close it, or exhaust it: on a processor, stages but the last
+        work ahead in threads of their own.
         """
         busy = [place for place, stage in enumerate(self.stages[:upto]) if not stage.idle(values[place])]
         ranges = self._ranges(shot, core, [self.stages[place] for place in busy])
