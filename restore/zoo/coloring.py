@@ -18,7 +18,7 @@ Layout = Literal["reel", "eccv16", "siggraph17", "ddcolor"]
 
 # Names that only networks of one layout have together.
 _KEYS: dict[Layout, frozenset[str]] = {
-    "reel": frozenset({"cells", "stem.0.weight", "head.weight"}),
+    "reel": frozenset({"cells", "encoder.stem.weight", "head.weight"}),
     "siggraph17": frozenset({"model1.0.weight", "model3short8.0.weight", "model_out.0.weight"}),
     "eccv16": frozenset({"model1.0.weight", "model8.6.weight", "model_out.weight"}),
     "ddcolor": frozenset({"refine_net.0.0.weight_orig", "encoder.arch.norm.weight"}),

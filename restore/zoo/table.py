@@ -18,6 +18,11 @@ BSD3_REAL_ESRGAN = Licence(
     url=f"{_REAL_ESRGAN}/blob/master/LICENSE",
 )
 
+APACHE_LITE = Licence(
+    "Apache-2.0",
+    "Free for any use, with its notice: trained by this project, from Google's EfficientNet-Lite on.",
+    "https://www.apache.org/licenses/LICENSE-2.0",
+)
 MIT_OURS = Licence(
     id="MIT",
     summary="Trained by this project; use, change and share freely, commercially too, keeping the notice.",
@@ -268,7 +273,7 @@ _MODELS = (
         kind="colorize",
         purpose="The default: small and fast; knows skin, sky and leaves, and stays quiet where it does not know.",
         architecture="ColorizeNet",
-        licence=MIT_OURS,
+        licence=APACHE_LITE,
         source="models/reel-colorize/README.md",
         file_name="reel-colorize.safetensors",
         bundled=True,

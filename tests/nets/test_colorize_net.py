@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from restore.nets.colorize import ColorizeNet, compress, expand
+from restore.nets.efficientnet import EfficientNetLite
 from restore.nets.zhang import Eccv16, Siggraph17
 
 
@@ -16,7 +17,12 @@ def cells(radius: int = 8) -> torch.Tensor:
 
 def random_net() -> ColorizeNet:
     torch.manual_seed(5)
-    net = ColorizeNet(cells(), widths=(4, 6, 12, 24))
+    net = ColorizeNet(
+        cells(), EfficientNetLite((4, 4, 6, 6, 8, 8, 12), (1, 1, 1, 2, 1, 1, 1), stem=4), widths=(6, 12, 24)
+    )
+    for part in net.encoder.modules():
+        if isinstance(part, torch.nn.Conv2d):
+            torch.nn.init.kaiming_normal_(part.weight)
     with torch.no_grad():
         for parameter in net.parameters():
             parameter.add_(torch.randn_like(parameter) * 0.1)
@@ -24,9 +30,9 @@ def random_net() -> ColorizeNet:
 
 
 @torch.inference_mode()
-def test_its_colours_have_a_quarter_of_the_size_and_depend_on_their_own_picture_alone() -> None:
+def test_its_colours_have_an_eighth_of_the_size_and_depend_on_their_own_picture_alone() -> None:
     net = random_net()
-    pictures = torch.rand(3, 1, 48, 80) * 100
+    pictures = torch.rand(3, 1, 96, 160) * 100
     logits = net(pictures)
     assert logits.shape == (3, 17 * 17, 12, 20)
     for i in range(3):

@@ -210,10 +210,13 @@ def tiny_colours(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from safetensors.torch import save_file
 
     from restore.nets.colorize import ColorizeNet
+    from restore.nets.efficientnet import EfficientNetLite
 
     torch.manual_seed(4)
     steps = torch.arange(-6, 7)
-    net = ColorizeNet(torch.cartesian_prod(steps, steps), widths=(4, 8, 16, 32))
+    net = ColorizeNet(
+        torch.cartesian_prod(steps, steps), EfficientNetLite((4,) * 7, (1,) * 7, stem=4), widths=(8, 8, 8)
+    )
     torch.nn.init.normal_(net.head.weight, std=40)  # or it would think all colours alike
     path = tmp_path_factory.mktemp("weights") / "tiny-colours.safetensors"
     save_file({name: tensor.contiguous() for name, tensor in net.state_dict().items()}, path)

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from restore.nets.colorize import ColorizeNet
+from restore.nets.efficientnet import EfficientNetLite
 from restore.nets.zhang import Eccv16, Siggraph17
 from restore.pipeline.contract import Device
 from restore.stages.colorize.networks import open_proposer
@@ -29,7 +30,8 @@ def random_module(layout: Layout) -> nn.Module:
         )
     elif layout == "reel":
         steps = torch.arange(-6, 7)
-        module = ColorizeNet(torch.cartesian_prod(steps, steps), widths=(4, 8, 16, 32))
+        encoder = EfficientNetLite((4, 4, 6, 6, 8, 8, 12), (1,) * 7, stem=4)
+        module = ColorizeNet(torch.cartesian_prod(steps, steps), encoder, widths=(8, 16, 32))
     else:
         module = Eccv16() if layout == "eccv16" else Siggraph17()
     return module.float().eval().requires_grad_(False)
@@ -47,7 +49,7 @@ def pictures(size: tuple[int, int], count: int = 3) -> torch.Tensor:
 
 @pytest.mark.parametrize(
     ("layout", "size"),
-    [("reel", (128, 176)), ("eccv16", (256, 256)), ("siggraph17", (256, 256)), ("ddcolor", (512, 512))],
+    [("reel", (256, 352)), ("eccv16", (256, 256)), ("siggraph17", (256, 256)), ("ddcolor", (512, 512))],
 )
 def test_each_has_its_own_input_size(layout: Layout, size: tuple[int, int]) -> None:
     assert proposer(layout).input_size(480, 640) == size
@@ -56,9 +58,9 @@ def test_each_has_its_own_input_size(layout: Layout, size: tuple[int, int]) -> N
 @pytest.mark.parametrize("shape", [(480, 640), (640, 480), (1080, 1920), (2160, 3840), (100, 1000), (20, 20)])
 def test_ours_keeps_the_shape_of_the_picture(shape: tuple[int, int]) -> None:
     height, width = proposer("reel").input_size(*shape)
-    assert height % 16 == width % 16 == 0
-    assert 16 <= min(height, width) <= 128
-    assert max(height, width) <= 256
+    assert height % 32 == width % 32 == 0
+    assert 32 <= min(height, width) <= 256
+    assert max(height, width) <= 512
     if max(shape) < 2 * min(shape):
         assert height / width == pytest.approx(shape[0] / shape[1], rel=0.07)
 

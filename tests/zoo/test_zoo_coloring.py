@@ -15,6 +15,7 @@ from torch import Tensor
 from restore import zoo
 from restore.errors import OptionError, WeightsError
 from restore.nets.colorize import ColorizeNet
+from restore.nets.efficientnet import EfficientNetLite
 from restore.nets.zhang import Eccv16, Siggraph17
 from restore.zoo.spec import ModelSpec
 from restore.zoo.table import MODELS
@@ -25,7 +26,8 @@ MakeSpec = Callable[..., ModelSpec]
 def tiny() -> ColorizeNet:
     torch.manual_seed(3)
     steps = torch.arange(-3, 4)
-    return ColorizeNet(torch.cartesian_prod(steps, steps), widths=(4, 4, 8, 8)).eval()
+    encoder = EfficientNetLite((4,) * 7, (1,) * 7, stem=4)
+    return ColorizeNet(torch.cartesian_prod(steps, steps), encoder, widths=(4, 8, 8)).eval()
 
 
 @pytest.fixture
@@ -42,7 +44,7 @@ def test_a_network_is_fetched_checked_and_built(known: ModelSpec) -> None:
     assert (network.layout, network.id, network.licence) == ("reel", "tiny-colour", "MIT")
     assert network.file_sha256 == known.sha256 == hashlib.sha256(network.path.read_bytes()).hexdigest()
     assert all(not p.requires_grad for p in network.module.parameters())
-    picture = torch.rand(1, 1, 32, 48) * 100
+    picture = torch.rand(1, 1, 32, 64) * 100
     assert torch.equal(network.module(picture), tiny()(picture))
 
 
