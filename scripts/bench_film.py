@@ -1,6 +1,6 @@
 """Measure the stages of old-film repair on damage whose truth is known, beside FFmpeg's filters; print Markdown.
 
-    RESTORE_TEST_MATERIAL=... python scripts/bench_film.py [deflicker stabilize dust marked grain harm speed ...]
+    RESTORE_TEST_MATERIAL=... python scripts/bench_film.py [deflicker stabilize dust marked rain grain harm ...]
 
 Real clips are damaged with seeds and shapes that nothing was tuned on, and repaired. Each part's rows are made, and its
 protocol told, in a module of its own: `bench_film_steady.py`, `film_dust.py`, `film_grain.py`,
@@ -39,6 +39,7 @@ PARTS: dict[str, Callable[[Path], Iterable[str]]] = {
     "stabilize": table(weave_rows),
     "dust": lambda material: film_dust.rows(material / "video"),
     "marked": lambda material: film_dust.real(material / "video"),
+    "rain": lambda material: film_dust.rain_rows(material / "video"),
     "grain": film_grain.rows,
     "fading": film_fading.rows,
     "retouch": film_retouch.rows,

@@ -1,6 +1,6 @@
 """Measure an engine of `restore reage`: ages, texture, identity, steadiness, whom it touches, speed; print Markdown.
 
-    RESTORE_TEST_MATERIAL=... python scripts/bench_reage.py [ages steady still only coverage speed] [--model sift]
+    RESTORE_TEST_MATERIAL=... python scripts/bench_reage.py [ages steady still only coverage ...] [--model sift]
     python scripts/bench_reage.py ages --faces held-back --train PICTURES --every 4     # to tune by
 
 Tune by the portraits that are held back of a training folder (`reage_stills.held_back`), never by the test material.
@@ -20,7 +20,7 @@ import reage_clips
 import reage_stills
 import torch
 
-PARTS = ("ages", "steady", "still", "only", "coverage", "speed")
+PARTS = ("ages", "steady", "still", "only", "coverage", "speed", "memory")
 
 
 @torch.inference_mode()
@@ -33,6 +33,9 @@ def main() -> None:
     parser.add_argument("--train", type=Path, default=shared / "train", help="folder with portraits.csv and portraits/")
     parser.add_argument("--limit", type=int, help="portraits at most")
     parser.add_argument("--every", type=int, default=1, help="only one portrait in so many")
+    parser.add_argument(
+        "--keep", type=Path, help="file in which portraits' measures are noted: a run goes on from there"
+    )
     parser.add_argument("--frames", type=int, default=24, help="of each clip")
     args = parser.parse_args()
     material = Path(os.environ.get("RESTORE_TEST_MATERIAL", shared / "test"))
@@ -40,12 +43,15 @@ def main() -> None:
         raise SystemExit(f"there is no test material in {material}: set RESTORE_TEST_MATERIAL")
     cv2.setNumThreads(1)
     parts: dict[str, Callable[[], Iterable[str]]] = {
-        "ages": lambda: reage_stills.rows(args.faces, args.model, material, args.train, args.limit, args.every),
+        "ages": lambda: reage_stills.rows(
+            args.faces, args.model, material, args.train, args.limit, args.every, args.keep
+        ),
         "steady": lambda: reage_clips.steady_rows(args.model, material, args.frames),
         "still": lambda: reage_clips.still_rows(args.model, material),
         "only": lambda: reage_clips.only_rows(args.model, material),
         "coverage": lambda: reage_clips.coverage_rows(args.model, material),
         "speed": lambda: reage_clips.speed_rows(args.model, material, args.frames),
+        "memory": lambda: reage_clips.memory_rows(args.model, material),
     }
     for part in args.parts or PARTS:
         if part not in parts:

@@ -6,13 +6,13 @@ Steadiness is measured on real clips; what must stay untouched on films made her
 from __future__ import annotations
 
 import os
-import resource
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -26,6 +26,7 @@ from restore.faces.yunet import YuNetDetector
 FROM, TO = 55.0, 25.0
 CLIPS = ("orig.mp4", "studio_feature_bw.mp4", "asl/book.mkv", "carphone_pristine.mp4")
 _TALKING = "orig.mp4"
+_SMALL, _LENGTHS = "carphone_pristine.mp4", (12, 120)
 _STILL_FRAMES = 48
 _HAND_FRAMES, _HAND_AT = 44, 30
 """Of the film with the hand, and when it is there."""
@@ -187,30 +188,49 @@ def coverage_rows(model: str, material: Path) -> Iterator[str]:
     yield f"| the same, faces changed that are none ({looked} looked at) | 0 | {wrong} |"
 
 
+def memory_rows(model: str, material: Path) -> Iterator[str]:
+    """The most memory that `restore reage` takes on a short clip and on one ten times as long."""
+    most = [_run(model, material / "video" / _SMALL, count).memory for count in _LENGTHS]
+    first, second = (f"{memory / 2**20:.0f} MiB" for memory in most)
+    yield f"| {_SMALL}, {_LENGTHS[0]} frames and {_LENGTHS[1]}: peak memory | flat | {first}, {second} |"
+
+
 def speed_rows(model: str, material: Path, frames: int) -> Iterator[str]:
     """`restore reage` itself on a talking man, 1080x1080: wall and processor time beyond starting up."""
-    took = [_command(model, material, count) for count in (8, 8 + frames)]
-    wall, work = (after - before for before, after in zip(took[0], took[1], strict=True))
+    took = [_run(model, material / "video" / _TALKING, count) for count in (8, 8 + frames)]
+    wall, work = took[1].wall - took[0].wall, took[1].work - took[0].work
     processors = os.cpu_count() or 1
     yield (f"| {_TALKING}, 1080x1080, decode to encode, {processors} processors (each further frame: "
            f"{work / frames:.2f} s of processor) | 3 frames/s | {frames / wall:.2f} frames/s |")  # fmt: skip
 
 
-def _command(model: str, material: Path, frames: int) -> tuple[float, float]:
-    """Seconds of wall and processor time of a run over so many frames."""
+class _Took(NamedTuple):
+    """What a run of the command took."""
+
+    wall: float
+    """Seconds."""
+    work: float
+    """Seconds of processor."""
+    memory: int
+    """Bytes, at most."""
+
+
+def _run(model: str, source: Path, frames: int) -> _Took:
+    """The command itself over a film's first frames."""
     with tempfile.TemporaryDirectory() as folder:
         clip, target = Path(folder) / "clip.mp4", Path(folder) / "out.mp4"
-        _cut(material / "video" / _TALKING, clip, frames)
-        before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-        subprocess.run(
+        _cut(source, clip, frames)
+        started = time.perf_counter()
+        run = subprocess.Popen(
             [sys.executable, "-m", "restore", "reage", str(clip), str(target), "--from", f"{FROM:g}", "--to", f"{TO:g}",
              "--model", model, "--detector", "haar", "--test-material", "a benchmark on published test footage",
              "-q", "--no-report"],
-            check=True,
         )  # fmt: skip
-        wall = time.perf_counter() - started
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+        _, status, used = os.wait4(run.pid, 0)
+        run.returncode = os.waitstatus_to_exitcode(status)
+        if run.returncode:
+            raise SystemExit(f"restore reage: exit status {run.returncode}")
+    return _Took(time.perf_counter() - started, used.ru_utime + used.ru_stime, used.ru_maxrss * 1024)
 
 
 def _cut(source: Path, target: Path, frames: int) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import csv
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -74,12 +75,13 @@ def _age(born: str) -> float | None:
 
 
 def load(
-    kind: str, test: Path, train: Path, bench: Workbench, limit: int | None = None, every: int = 1
+    kind: str, test: Path, train: Path, bench: Workbench, limit: int | None = None, every: int = 1,
+    without: frozenset[str] = frozenset(),
 ) -> Iterator[Still]:  # fmt: skip
-    """The portraits in which the stage finds a face."""
+    """The portraits in which the stage finds a face, but for some."""
     detector = YuNetDetector(test / "weights" / "yunet_n_640_640.onnx")
     for number, (name, path, age) in enumerate(portraits(kind, test, train)):
-        if number % every or (limit is not None and number // every >= limit):
+        if name in without or number % every or (limit is not None and number // every >= limit):
             continue
         picture = cv2.imread(str(path), cv2.IMREAD_COLOR)[..., ::-1].copy()
         found = detector.find(picture)
@@ -145,12 +147,43 @@ def measure(still: Still, bench: Workbench, estimator: AgeEstimator, peers: dict
     return found
 
 
-def rows(kind: str, model: str, test: Path, train: Path, limit: int | None, every: int) -> Iterator[str]:
-    """The table's lines about faces."""
+def _kept(path: Path | None) -> dict[str, Measured]:
+    """What an interrupted run measured, by name."""
+    if path is None or not path.exists():
+        return {}
+    found = {}
+    for line in path.read_text(encoding="utf-8").splitlines():
+        values = json.loads(line)
+        for name in ("change", "texture", "identity"):
+            values[name] = {int(asked): value for asked, value in values[name].items()}
+        values["peers"] = {peer: {int(asked): tuple(pair) for asked, pair in pairs.items()}
+                           for peer, pairs in values["peers"].items()}  # fmt: skip
+        found[values["name"]] = Measured(**values)
+    return found
+
+
+def _measured(
+    stills: Iterator[Still], keep: Path | None, bench: Workbench, estimator: AgeEstimator, peers: dict[str, Workbench]
+) -> Iterator[Measured]:
+    """Each portrait measured, and noted at once in the file where one is given."""
+    for still in stills:
+        one = measure(still, bench, estimator, peers)
+        if keep is not None:
+            with keep.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(asdict(one)) + "\n")
+        yield one
+
+
+def rows(
+    kind: str, model: str, test: Path, train: Path, limit: int | None, every: int, keep: Path | None = None
+) -> Iterator[str]:
+    """The table's lines about faces; what stands in `keep` is not measured again."""
     detector = str(test / "weights" / "yunet_n_640_640.onnx")
     bench, estimator = Workbench(model, detector), AgeEstimator(test / "weights")
     peers = {peer.name: Workbench(model, detector, peer()) for peer in PEERS}
-    found = [measure(still, bench, estimator, peers) for still in load(kind, test, train, bench, limit, every)]
+    before = _kept(keep)
+    stills = load(kind, test, train, bench, limit, every, frozenset(before))
+    found = [*before.values(), *_measured(stills, keep, bench, estimator, peers)]
     if not found:
         raise SystemExit(f"there are no faces in the set '{kind}'")
     median = lambda values: float(np.median(list(values)))  # noqa: E731

@@ -71,8 +71,8 @@ def filled_in(frames: Tensor, unknown: Tensor, model: Tensor) -> Tensor:
     size = 4 * model.shape[1]
     kernel = torch.fft.irfft(power_of(torch.fft.rfft(model, size)), size)[:, : order + 1]
     size = _quick(samples + order)
-    heard = torch.fft.rfft(frames.masked_fill(unknown, 0.0), size)
-    missed = torch.fft.irfft(heard * power_of(torch.fft.rfft(model, size)), size)  # error, and then its own, reversed
+    twice = power_of(torch.fft.rfft(model, size))  # the error, and then the error of that, reversed
+    missed: Tensor = torch.fft.irfft(torch.fft.rfft(frames.masked_fill(unknown, 0.0), size) * twice, size)
     row, place = torch.nonzero(unknown, as_tuple=True)
     counts = unknown.sum(1)
     slot = torch.arange(len(row), device=frames.device) - (torch.cumsum(counts, 0) - counts)[row]

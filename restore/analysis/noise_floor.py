@@ -27,6 +27,8 @@ _SILENT = 1e-11
 _LEAST_TRUST = 0.03
 _AROUND = 500.0
 """Hertz over which noise is smooth."""
+_ROWS = 64
+"""Spectra worked on together."""
 BLOCKS = 2
 """Noise spectra a chunk."""
 
@@ -103,7 +105,10 @@ def _without_tones(noise: Tensor, stft: ShortTime) -> Tensor:
     """Peaks cut down to what lies around them: what stays for seconds in one bin is a held note, but no hiss."""
     width = 2 * max(2, round(_AROUND / 2 * stft.size / stft.rate)) + 1
     padded = F.pad(noise[:, None], (width // 2, width // 2), mode="reflect")[:, 0]
-    around = padded.unfold(1, width, 1).median(2).values
+    around = torch.empty_like(noise)
+    for first in range(0, len(noise), _ROWS):  # a long track has thousands
+        rows = slice(first, first + _ROWS)
+        around[rows] = padded[rows].unfold(1, width, 1).median(2).values
     return torch.minimum(noise, 2.5 * around)
 
 

@@ -49,7 +49,7 @@ class ShortTime:
     def backward(self, spectra: Tensor, samples: int) -> Tensor:
         """The sound of such spectra, (n, samples)."""
         window, parts = self._window.to(spectra.device), self.size // self.hop
-        frames = torch.fft.irfft(spectra.transpose(1, 2), self.size).mul_(window)
+        frames: Tensor = torch.fft.irfft(spectra.transpose(1, 2), self.size).mul_(window)
         count = frames.shape[1]
         sound = frames.new_zeros(len(frames), count + parts - 1, self.hop)
         weight = frames.new_zeros(count + parts - 1, self.hop)

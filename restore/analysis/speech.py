@@ -60,8 +60,8 @@ def _resampled(mono: Tensor, rate: int) -> Tensor:
     common = math.gcd(rate, RATE)
     steps = next_fast_len(-(-len(mono) * common // rate), real=True)
     low = torch.fft.rfft(mono, steps * (rate // common))
-    wanted = steps * (RATE // common)
-    return torch.fft.irfft(low, wanted) * (wanted / (steps * (rate // common)))  # cut off or filled up with zeros
+    sound: Tensor = torch.fft.irfft(low, steps * (RATE // common)) * (RATE / rate)  # cut off, or filled with zeros
+    return sound
 
 
 def _weights() -> Path:

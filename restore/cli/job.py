@@ -79,10 +79,14 @@ def run_job(source: str, output: Path, recipe: Recipe, values: dict[str, Any]) -
     if not values["dry_run"]:
         engine.warm()
     from restore import api
+    from restore.pipeline.sound_runner import SoundSetup
 
     voice, setup = _prepared(source, output, recipe, values)
     if values["dry_run"]:
         return 0
+    if engine == EngineChoice() and values["engine"] is None and not isinstance(setup, SoundSetup):
+        engine = engine.suited(setup)
+        engine.warm()
     with stopping() as stop, voice.progress() as report:
         result = api.run_prepared(setup, engine=engine.build(), on_progress=report, cancel=stop)
     if not values["no_report"] and not (result.unchanged and (result.folder / "report.html").exists()):
@@ -124,7 +128,8 @@ def engine_options() -> list[click.Option]:
     """Who renders."""
     return [
         click.Option(["--engine"], type=click.Choice(["inline", "local", "ray"]),
-                     help="Who renders: this process (the default), worker processes, or a Ray cluster."),
+                     help="Who renders: this process, worker processes, or a Ray cluster. [default: workers for long "
+                     "films on a processor where no stage has a network, else this process]"),
         click.Option(["--workers"], type=click.IntRange(1, 256), help="Workers; alone it implies --engine local."),
         click.Option(["--address"], metavar="ADDRESS", help="A Ray cluster: auto, HOST:PORT, ray://HOST:PORT; implies "
                      "--engine ray. [default: this machine's, or one is started]"),

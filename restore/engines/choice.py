@@ -11,6 +11,12 @@ from restore.errors import OptionError
 
 if TYPE_CHECKING:
     from restore.pipeline.render import Engine
+    from restore.pipeline.setup import Setup
+
+_LONG = 192
+"""Frames from which on a film is worth starting worker processes for."""
+_MOST = 8
+"""Workers that are started unasked, at most."""
 
 EngineName = Literal["inline", "local", "ray"]
 
@@ -37,6 +43,21 @@ class EngineChoice:
         if chosen == "inline" and (workers or devices):
             raise OptionError("--engine inline renders in this process: leave out --workers and --devices")
         return cls(chosen, workers, tuple(devices), address)
+
+    def suited(self, setup: Setup) -> Self:
+        """For whoever said nothing: worker processes, as many as cores and memory allow, where a long film goes through
+        stages without networks on a processor. Threads of one process hold each other up there (Python's lock)."""
+        from restore.engines.processes import cores, free_memory, worker_bytes
+        from restore.pipeline.timeline import split_stages
+
+        _, pictures = split_stages(setup.request.stages)
+        info = setup.info
+        frames = info.frame_count or float((info.duration or 0) * info.format.frame_rate)
+        if setup.device.torch_device.type != "cpu" or frames < _LONG or any(stage.weights() for stage in pictures):
+            return self
+        pixels = max(format.width * format.height for format in setup.formats)
+        workers = min(cores(), _MOST, free_memory() // 2 // worker_bytes(pixels))
+        return replace(self, name="local", workers=workers) if workers > 1 and pictures else self
 
     def reached(self) -> Self:
         """The same; if it is a cluster, one that answers, or a head started here for as long as this process lasts.

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any
 
 from restore.errors import EngineError
@@ -18,11 +19,30 @@ Process = multiprocessing.process.BaseProcess
 WORKERS_NEED = ("restore.engines.worker",)
 """What worker processes of `LocalEngine` import."""
 _TRIES, _PAUSE = 10, 0.5
+_FRAMES_HELD = 120
+"""Frames, as three planes of float32, that decoder, stages and encoder of a worker hold together."""
 
 
 def cores() -> int:
     """Processors that this process may run on."""
     return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+
+
+def free_memory() -> int:
+    """Bytes that new processes may take without others having to give any back, as far as the system tells."""
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+        free = next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable:")) << 10
+        limit = Path("/sys/fs/cgroup/memory.max")  # a container's
+        allowed = limit.read_text(encoding="ascii").strip() if limit.exists() else "max"
+        return free if allowed == "max" else min(free, int(allowed))
+    except (OSError, StopIteration, ValueError):
+        return 8 << 30
+
+
+def worker_bytes(pixels: int) -> int:
+    """About what a worker takes, at most, for frames of so many pixels: libraries, queues and windows of frames."""
+    return (300 << 20) + _FRAMES_HELD * 12 * pixels
 
 
 def warm(needs: Sequence[str]) -> None:

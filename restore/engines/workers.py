@@ -34,7 +34,7 @@ class Session(ABC):
         on_entry: Callable[[Entry | None], None], on_frame: Callable[[], None],
     ) -> None:  # fmt: skip
         self.task = task
-        self.waiting = deque(pieces)
+        self.waiting = deque(sorted(pieces, key=lambda piece: -len(piece.span)))  # so that none is left for last
         self.left = len(pieces)
         self._retried, self._on_entry, self._on_frame = retried, on_entry, on_frame
         self._begun: dict[str, int] = {}

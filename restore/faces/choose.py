@@ -41,6 +41,8 @@ class Candidate:
     """x, y, width, height of their face in the frame that a `Place` names, if it is there."""
     likeness: float | None = None
     """With the photograph asked for: 1 is what makes two faces one person's. See `likeness_to`."""
+    doubtful: bool = False
+    """Whether it was seldom taken for a face: it is meant only where somebody says so."""
 
 
 def choose(wanted: Wanted, people: Sequence[Candidate]) -> tuple[int, ...]:
@@ -62,11 +64,16 @@ def choose(wanted: Wanted, people: Sequence[Candidate]) -> tuple[int, ...]:
         meant = [_alike(wanted.photo, people)]
     elif wanted.called:
         meant = [_called(name, people) for name in wanted.called]
-    elif len(people) == 1:
-        meant = [people[0]]
+    elif len(sure := [person for person in people if not person.doubtful]) == 1:
+        meant = sure
+    elif not sure:
+        raise OptionError(
+            f"what was found was seldom taken for a face: {_listed(people)}; `restore faces` shows it; if it is one, "
+            "say so with --actor NUMBER"
+        )
     else:
         raise OptionError(
-            f"there are {len(people)} people: {_listed(people)}; say whose face is meant with --actor NUMBER "
+            f"there are {len(sure)} people: {_listed(sure)}; say whose face is meant with --actor NUMBER "
             "(`restore faces` shows them) or --at TIME@X,Y"
         )
     widest = max(person.width for person in meant)

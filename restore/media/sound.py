@@ -276,7 +276,7 @@ def from_float(block: Block, name: str, bits: int) -> npt.NDArray[Any]:
     else:
         size = {"u8": 8, "s16": 16, "s32": 32}[packed]
         peak = float(2 ** (bits - 1))
-        exact = block.astype(np.float32 if bits <= 24 else np.float64)  # holds every sample of so many bits
+        exact: npt.NDArray[Any] = block.astype(np.float32 if bits <= 24 else np.float64)  # so many bits fit in
         whole = np.clip(np.rint(exact * peak), -peak, peak - 1).astype(np.int32)
         if size == 8:
             stored = (whole + 128).astype(np.uint8)

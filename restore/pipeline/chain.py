@@ -97,8 +97,8 @@ class Chain:
         self.device = device
         self.converter = Converter(self._home(), transfer)
         self.batches = [
-            BatchSize(batch, _most_frames(before, after))
-            for before, after in zip(self.formats, self.formats[1:], strict=False)
+            BatchSize(batch or (None if self._pays(stage) else 1), _most_frames(before, after))
+            for stage, before, after in zip(stages, self.formats, self.formats[1:], strict=False)
         ]
         self.seconds: dict[str, float] = {}
         """Where the time of the computing threads went: waiting to read and to write, converting, each stage."""
@@ -118,6 +118,10 @@ class Chain:
         total = torch.cuda.get_device_properties(device).total_memory
         return torch.device("cpu") if largest * 4 > total else device
 
+    def _pays(self, stage: Stage[Any]) -> bool:
+        """Whether batches may be quicker than frames: on a processor, networks' alone; others only take memory."""
+        return self.device.torch_device.type != "cpu" or bool(stage.weights())
+
     def __enter__(self) -> Chain:
         opened: list[Stage[Any]] = []
         try:
@@ -134,9 +138,8 @@ class Chain:
         for stage in reversed(self.stages):
             stage.close()
 
-    def ranges(self, shot: Shot, core: range, upto: int | None = None) -> list[range]:
+    def _ranges(self, shot: Shot, core: range, stages: Sequence[Stage[Any]]) -> list[range]:
         """Which frames go into each stage, and last what comes out, so that `core` of a shot can be made."""
-        stages = self.stages[:upto]
         needed = [core]
         for stage in reversed(stages):
             window = stage.window()
@@ -151,7 +154,7 @@ class Chain:
     ) -> Generator[Frame]:
         """Frames `core` of a shot, finished. `read` gives source frames of a range; `values` is the plan by stage."""
         pending: list[Picture] = []
-        size = max((batch.size for batch in self.batches), default=8)
+        size = max((batch.size for batch in self.batches), default=1)
         with closing(self.pictures(read, shot, core, values)) as pictures:
             for picture in pictures:
                 pending.append(picture)
@@ -173,15 +176,17 @@ class Chain:
     ) -> Generator[Picture]:  # fmt: skip
         """As `render`, before conversion; `upto` stops after so many stages, `stand_in` uses their cheap doubles.
 
-        Close it, or exhaust it: on a processor, stages but the last work ahead in threads of their own.
+        Stages that are idle in this shot are left out. Close it, or exhaust it: on a processor, stages but the last
+        work ahead in threads of their own.
         """
-        ranges = self.ranges(shot, core, upto)
+        busy = [place for place, stage in enumerate(self.stages[:upto]) if not stage.idle(values[place])]
+        ranges = self._ranges(shot, core, [self.stages[place] for place in busy])
         pictures = self._uploaded(read, ranges[0])
-        for place, stage in enumerate(self.stages[:upto]):
-            if place:
+        for number, place in enumerate(busy):
+            if number:
                 pictures = self.ahead(pictures)
-            step = _Step(self, place, stage, shot, values[place], stand_in)
-            pictures = step.run(pictures, ranges[place], ranges[place + 1])
+            step = _Step(self, place, self.stages[place], shot, values[place], stand_in)
+            pictures = step.run(pictures, ranges[number], ranges[number + 1])
         return pictures
 
     def ahead(self, pictures: Generator[Picture]) -> Generator[Picture]:
@@ -220,7 +225,7 @@ class Chain:
         return analyzer.finish()
 
     def _uploaded(self, read: Callable[[range], Iterable[Frame]], wanted: range) -> Generator[Picture]:
-        size = self.batches[0].size if self.batches else 8
+        size = self.batches[0].size if self.batches else 1
         waiting: list[tuple[int, Frame]] = []
         frames = iter(read(wanted))
         for index in wanted:

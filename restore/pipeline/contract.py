@@ -199,6 +199,10 @@ class Stage(ABC, Generic[Options]):
         said = {name: getattr(self.options, name) for name in sorted(named)}
         return {**found, **{name: value for name, value in said.items() if value is not None}}
 
+    def idle(self, values: Values) -> bool:
+        """Whether, told so of a shot, `process` would hand every frame on as it came: the stage is left out then."""
+        return False
+
     def findings(self, values: Values) -> tuple[Finding, ...]:
         """What ails a shot, by its plan: what previews look for the worst of."""
         return ()
@@ -308,6 +312,10 @@ class TimelineStage(Stage[Options]):
     @abstractmethod
     def compose(self, frames: Mapping[int, Frame], row: npt.NDArray[np.int32], format: VideoFormat) -> Planes:
         """Make one frame. A pure function of what `needs` asked for."""
+
+    @abstractmethod
+    def untouched(self, rows: npt.NDArray[np.int32]) -> bool:
+        """Whether every frame of these rows is a source frame as it is, that in the row's first column."""
 
     def open(self, device: Device, format: VideoFormat) -> None:
         """Timeline stages work before the device comes in."""

@@ -26,7 +26,9 @@ def native_bf16() -> bool:
     return any(known) or not known
 
 
-_M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
+_M_TRIM_THRESHOLD, _M_MMAP_MAX, _M_ARENA_MAX = -1, -4, -8
+_ARENAS = 3
+"""Heaps of freed memory, at most: left alone, every thread keeps one of its own, and none shares with another."""
 
 
 def keep_freed_memory() -> None:
@@ -38,6 +40,7 @@ def keep_freed_memory() -> None:
     with contextlib.suppress(OSError, AttributeError):
         libc = ctypes.CDLL("libc.so.6")
         libc.mallopt(_M_MMAP_MAX, 0)
+        libc.mallopt(_M_ARENA_MAX, _ARENAS)
         libc.mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
 
 

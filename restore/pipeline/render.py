@@ -113,6 +113,8 @@ class SegmentRenderer:
         remember = sum(sum(stage.window()) for stage in task.picture_stages)
         self._reader = FrameReader(self._source, task.index, remember)
         self._on_read: Callable[[int, Frame], None] | None = None
+        stage, _ = split_stages(task.stages)
+        self._shows_source = stage is None or task.timeline is None or stage.untouched(task.timeline[0].rows)
 
     def __enter__(self) -> SegmentRenderer:
         self.chain.__enter__()
@@ -148,8 +150,7 @@ class SegmentRenderer:
     def _keeper(self, work: Work) -> StillKeeper:
         """What keeps stills of the segment that is rendered next."""
         task = self.task
-        # A timeline's frames are not the source's own.
-        before = self._source.format if task.timeline is None else None
+        before = self._source.format if self._shows_source else None
         shots = [shot for shot, _ in work.shots]
         keeper = StillKeeper(work.span, shots, len(task.index), before, task.target, self.chain.converter)
         self._on_read, self.chain.on_mask = keeper.source, keeper.repaired

@@ -120,3 +120,12 @@ def test_likeness_is_one_where_two_faces_are_taken_for_one_persons() -> None:
     assert likeness_to(east, [at_sixty, at_sixty * (1, -1)], Embedder()) == pytest.approx(2.0)
     assert likeness_to(east, [-east], Embedder()) == 0
     assert likeness_to(east, [], Embedder()) == 0
+
+
+def test_what_is_seldom_taken_for_a_face_is_meant_only_if_somebody_says_so() -> None:
+    bird, ann = Candidate(1, "Person 1", 40, 90.0, doubtful=True), Candidate(2, "Person 2", 40, 90.0)
+    anyone, first = Wanted.parse(None, None), Wanted.parse("1", None)
+    assert choose(anyone, [bird, ann]) == (2,)
+    assert choose(first, [bird]) == (1,)
+    with pytest.raises(OptionError, match="seldom taken for a face"):
+        choose(anyone, [bird])

@@ -191,6 +191,15 @@ class StageContract:
             stage.open(CPU, format)
         stage.close()  # twice does no harm
 
+    def test_idle_means_that_nothing_changes(
+        self, off: Stage[Any] | None, format: VideoFormat, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        if off is None or not off.idle(told := self.values(off, frames := frames_of(format, 3), format)):
+            pytest.skip("the stage is never idle")
+        left_out = self.render(off, frames, format, values=told)
+        monkeypatch.setattr(type(off), "idle", lambda *_: False)
+        assert same(self.render(off, frames, format, values=told), left_out)
+
     def test_strength_nought(self, off: Stage[Any] | None, format: VideoFormat) -> None:
         if off is None:
             pytest.skip("the stage has no strength")

@@ -123,6 +123,15 @@ def test_streaks_that_all_fall_one_way_are_rain() -> None:
         assert bool(falling(labels, dirt, lighter).any()) == rains
 
 
+def test_pieces_of_scratches_are_no_rain() -> None:
+    labels = np.zeros((480, 200), np.int32)
+    for number in range(40):
+        labels[10 + 22 * (number // 2) : 24 + 22 * (number // 2), 60 + 80 * (number % 2)] = number + 1
+    dirt = np.ones(41, bool)
+    dirt[0] = False
+    assert not falling(labels, dirt, np.asarray(labels > 0, np.float32) * 0.2).any()
+
+
 def test_dark_dirt_among_bright_drops_is_still_dirt() -> None:
     labels, lighter = drawn_streaks([10.0] * 30)
     labels[150:154, 150:154] = 31

@@ -88,6 +88,14 @@ def test_hum_is_subtracted(voice: torch.Tensor, frequency: float, drift: float) 
     assert gain(rendered(stage, damaged, MONO), damaged, voice) > 18
 
 
+def test_silence_gets_no_hum(voice: torch.Tensor) -> None:
+    damaged, _ = Hum(50, -15, 6, seed=5).apply(voice, RATE)
+    damaged[:, :RATE] = 0
+    repaired = rendered(SOUND.build("dehum"), damaged, MONO)
+    assert not repaired[:, :RATE].any()
+    assert gain(repaired[:, RATE:], damaged[:, RATE:], voice[:, RATE:]) > 18
+
+
 def test_without_hum_nothing_is_subtracted(voice: torch.Tensor) -> None:
     assert torch.equal(rendered(SOUND.build("dehum"), voice, MONO), voice)
 

@@ -177,10 +177,11 @@ def candidate_levels(
 
 
 def _mostly(labels: Labels, count: int, mask: Mask) -> npt.NDArray[np.bool_]:
-    """(count,): which patches of a reduced picture a mask of full size covers a third of, or more."""
+    """(count,): which patches of a reduced picture a mask of full size, rim included, covers a third of, or more."""
     if not mask.any():
         return np.zeros(count, bool)
-    covered = cv2.resize(mask.astype(np.float32), labels.shape[::-1], interpolation=cv2.INTER_AREA)
+    wider = cv2.dilate(mask.astype(np.float32), _SQUARE)
+    covered = cv2.resize(wider, labels.shape[::-1], interpolation=cv2.INTER_AREA)
     areas = np.bincount(labels.ravel(), minlength=count)
     return np.asarray(np.bincount(labels.ravel(), covered.ravel(), count) > areas / 3, bool)
 

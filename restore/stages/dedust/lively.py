@@ -17,7 +17,9 @@ from restore.stages.dedust.judge import Labels
 Flags = npt.NDArray[np.bool_]
 
 _MANY = 10
-"""So many streaks at least make rain,"""
+"""So many streaks at least, side by side, make rain; a scratch falls to pieces that are one below the other,"""
+_BESIDE = 6
+"""and less than so many pixels apart, in a picture of 480 lines;"""
 _SHARE = 0.35
 """and such a share of the patches that are as light or as dark."""
 _DRAWN_OUT = 2.0
@@ -39,6 +41,8 @@ _GAP_AREA = 40
 """and a patch has at least so many pixels in a picture of 480 lines: small dirt lies close to other dirt at times."""
 _GAP_REACH = 10
 """How far it may have moved, in pixels of such a picture."""
+_GAP_OWN = 0.5
+"""As much is missing further away, as a share of that, where the gap is another thing's, or everything moves."""
 _GAP_UNLIKE = 0.25
 """What moved is lighter, or darker, than what it left bare, by so much of the patch's own difference. Dirt on an edge
 is lighter than one side and darker than the other, too, but there the side that it darkens is the lighter one."""
@@ -50,19 +54,24 @@ def displaced(labels: Labels, dirt: Flags, difference: Plane, here: Plane) -> Fl
     unit = labels.shape[0] / 480
     areas = np.bincount(labels.ravel(), minlength=len(dirt))
     reach = max(2, round(_GAP_REACH * unit))
-    around = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
+    rings = [cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * far + 1, 2 * far + 1)) for far in (reach, 2 * reach)]
     for label in np.flatnonzero(dirt & (areas >= _GAP_AREA * unit * unit)):
         rows, columns = np.nonzero(labels == label)
-        box = tuple(slice(max(0, int(axis.min()) - reach), int(axis.max()) + reach + 1) for axis in (rows, columns))
+        box = tuple(
+            slice(max(0, int(axis.min()) - 2 * reach), int(axis.max()) + 2 * reach + 1) for axis in (rows, columns)
+        )
         patch = labels[box] == label
-        near = (cv2.dilate(patch.view(np.uint8), around) > 0) & ~patch
+        near, far = (cv2.dilate(patch.view(np.uint8), ring) > 0 for ring in rings)
+        far &= ~near
+        near &= ~patch
         own = float(difference[box][patch].mean(dtype=np.float64))
-        gap = np.maximum(-np.sign(own) * difference[box] - _GAP_LEAST, 0) * near
-        missing = float(gap.sum(dtype=np.float64))
-        if missing <= _GAP * abs(own) * patch.sum():
+        lacking = np.maximum(-np.sign(own) * difference[box] - _GAP_LEAST, 0).astype(np.float64)
+        gap = lacking * near
+        missing = float(gap.sum())
+        beyond = float(lacking[far].sum()) / max(1, int(far.sum()))
+        if missing <= _GAP * abs(own) * patch.sum() or beyond > _GAP_OWN * missing / max(1, int(near.sum())):
             continue
-        bared = float((here[box] * gap).sum(dtype=np.float64)) / missing
-        unlike = float(here[box][patch].mean(dtype=np.float64)) - bared
+        unlike = float(here[box][patch].mean(dtype=np.float64)) - float((here[box] * gap).sum()) / missing
         result[label] = np.sign(own) * unlike > _GAP_UNLIKE * abs(own)
     return result
 
@@ -101,6 +110,11 @@ def falling(labels: Labels, dirt: Flags, difference: Plane) -> Flags:
         mean = direction[streaks].mean(0)
         together = float(np.hypot(*mean))
         if together < _TOGETHER:
+            continue
+        # The direction is that of a doubled angle; across it lie (cos, sin) of half of it, turned.
+        angle = np.arctan2(mean[1], mean[0]) / 2
+        across_it = (y[streaks] * np.cos(angle) - x[streaks] * np.sin(angle)) * 480 / labels.shape[0]
+        if len(np.unique(np.round(across_it / _BESIDE))) < _MANY:
             continue
         along = direction @ (mean / together) > _ASIDE
         alike = ~streak & (area <= _LARGEST * np.median(area[streaks]))

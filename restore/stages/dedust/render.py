@@ -63,6 +63,11 @@ class Dedust(Stage[DedustOptions]):
         rest = {name: value for name, value in changes.items() if name not in shapes and name not in lines}
         return {**super().checked_edit(rest), **shapes, **lines}
 
+    def idle(self, values: Values) -> bool:
+        """Where nothing is to be repaired."""
+        told = {**self.options.model_dump(), **values}
+        return not told["strength"] and told["show"] != "mask"
+
     def findings(self, values: Values) -> tuple[Finding, ...]:
         """Scratches; dust is found only when a frame is rendered."""
         count = len(values.get("lines", []))

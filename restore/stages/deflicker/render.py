@@ -29,6 +29,10 @@ class Deflicker(Stage[DeflickerOptions]):
         """What finds the flicker."""
         return FlickerAnalyzer(self.options)
 
+    def idle(self, values: Values) -> bool:
+        """Where no flicker was found."""
+        return not float(values.get("strength", self.options.strength)) or not ("tones" in values or "cells" in values)
+
     def findings(self, values: Values) -> tuple[Finding, ...]:
         """Flicker, of the whole picture or of its parts."""
         size = max(float(values.get("flicker", 0)), float(values.get("local_flicker", 0)))

@@ -86,6 +86,11 @@ class Deinterlace(TimelineStage[DeinterlaceOptions]):
             return range(min(top, bottom), max(top, bottom) + 1)
         return range(max(first, top - 1), min(stop, top + 2))
 
+    def untouched(self, rows: npt.NDArray[np.int32]) -> bool:
+        """See `TimelineStage.untouched`."""
+        source, how, top, bottom = rows[:, :4].T
+        return bool((how & 3 == How.WEAVE).all() and (top == bottom).all() and (source == top).all())
+
     def compose(self, frames: Mapping[int, Frame], row: npt.NDArray[np.int32], format: VideoFormat) -> Planes:
         """See `TimelineStage.compose`."""
         _, how, top, bottom, first, stop = (int(value) for value in row)

@@ -51,6 +51,11 @@ class Denoise(Stage[DenoiseOptions]):
         """What measures the noise."""
         return NoiseAnalyzer()
 
+    def idle(self, values: Values) -> bool:
+        """Where there is no noise."""
+        told = {**self.options.model_dump(), **values}
+        return not told["strength"] or not any(noise.is_there for noise in Noise.parse_all(told.get("noise", {})))
+
     def findings(self, values: Values) -> tuple[Finding, ...]:
         """Noise of luma, at its usual brightness."""
         noises = Noise.parse_all(values.get("noise", {}))

@@ -14,6 +14,7 @@ from restore.errors import OptionError
 from restore.faces.choose import Candidate, choose, likeness_to, portrayed
 from restore.faces.detect import choose_detector
 from restore.faces.identify import Embedder, Person, Said, cast, choose_embedder, group
+from restore.faces.track import EVERY
 from restore.faces.wanted import Wanted
 from restore.media import color
 from restore.media.pictures import read_picture, upright
@@ -22,6 +23,8 @@ from restore.pipeline.contract import Values
 Array = npt.NDArray[np.float64]
 Face = dict[str, Any]
 """As `FaceAnalyzer.finish` describes it."""
+_OFTEN, _SELDOM = 8, 0.5
+"""Looks in which it must be found, or share of all of them, lest it be doubtful whether it is a face at all."""
 
 
 def people_of(found: Sequence[Values], said: Sequence[Said] = ()) -> list[Person]:
@@ -89,4 +92,6 @@ def _candidate(person: Person, faces: Sequence[Face], like: dict[int, float]) ->
     boxes = [face["asked"] for face in faces if "asked" in face]
     box = (boxes[0][0], boxes[0][1], boxes[0][2], boxes[0][3]) if boxes else None
     largest = max(float(face["largest"]) for face in faces)
-    return Candidate(person.number, person.name, frames, largest, box, like.get(person.number))
+    found = sum(int(face.get("found in", frames)) for face in faces)
+    doubtful = found < _OFTEN and found < _SELDOM * frames / EVERY
+    return Candidate(person.number, person.name, frames, largest, box, like.get(person.number), doubtful)

@@ -72,6 +72,8 @@ _CREPE: dict[str, tuple[float, float, float, bool, float]] = {
 }  # fmt: skip
 _CREPE_FROM = 45.0
 _DEPTH = 1.9
+_LONGEST = 2.3
+"""Times thirty years over which it goes on: a face of seventy has as much before it as one of forty."""
 _MIDDLE = ("forehead", "neck")
 _SPOTS_FROM, _SPOTS = 55.0, 18
 _SHIFT = 0.025
@@ -80,22 +82,22 @@ _SHIFT = 0.025
 def depth_of(zone: str, age: Tensor) -> Tensor:
     """(N,) how deep a zone's lines are at ages, as a logarithm of luma."""
     first, depth, *_ = _LINES[zone]
-    return _DEPTH * depth * ((age - first) / 30).clamp(0, 1.6)
+    return _DEPTH * depth * ((age - first) / 30).clamp(0, _LONGEST)
 
 
 def sag_of(zone: str, age: Tensor) -> Tensor:
     """(N,) how deep a zone's folds are at ages: 1 after thirty years."""
-    return ((age - _FOLDS[zone][0]) / 30).clamp(0, 1.7) if zone in _FOLDS else torch.zeros_like(age)
+    return ((age - _FOLDS[zone][0]) / 30).clamp(0, _LONGEST) if zone in _FOLDS else torch.zeros_like(age)
 
 
 def crepe_of(zone: str, age: Tensor) -> Tensor:
     """(N,) how deep a zone's finest lines are at ages, as a logarithm of luma."""
-    return _CREPE[zone][4] * ((age - _CREPE_FROM) / 30).clamp(0, 1.7) if zone in _CREPE else torch.zeros_like(age)
+    return _CREPE[zone][4] * ((age - _CREPE_FROM) / 30).clamp(0, _LONGEST) if zone in _CREPE else torch.zeros_like(age)
 
 
 def spots_of(age: Tensor) -> Tensor:
     """(N,) how strong age spots are at ages, as a logarithm of luma."""
-    return 0.17 * ((age - _SPOTS_FROM) / 25).clamp(0, 1.3)
+    return 0.17 * ((age - _SPOTS_FROM) / 25).clamp(0, 1.8)
 
 
 @lru_cache(maxsize=32)

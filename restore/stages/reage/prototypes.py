@@ -26,8 +26,8 @@ _EYES = Oval(0.50, 0.0, 0.34, 0.2)
 
 
 def basis(ages: npt.ArrayLike) -> npt.NDArray[np.float64]:
-    """(N, nodes): shares of the nodes at ages; beyond the last the straight line goes on for ten years."""
-    at = np.clip(np.asarray(ages, np.float64), NODES[0] - 10, NODES[-1] + 10)
+    """(N, nodes): shares of the nodes at ages; beyond, straight lines go on for ten years down and twenty up."""
+    at = np.clip(np.asarray(ages, np.float64), NODES[0] - 10, NODES[-1] + 20)
     place = np.clip(np.searchsorted(NODES, at) - 1, 0, len(NODES) - 2)
     share = (at - np.take(NODES, place)) / 10
     result = np.zeros((len(at), len(NODES)))

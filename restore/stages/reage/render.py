@@ -52,6 +52,7 @@ class Reage(Stage[ReageOptions]):
     """Adds a delta to the actor's face; all else stays as it is, to the bit."""
 
     name = "reage"
+    version = 2
     domain = "rgb"
     film_wide = True
     needs_progressive = True

@@ -35,6 +35,10 @@ class Refade(Stage[RefadeOptions]):
         """One correction a reel; see `settled`."""
         return settled(found, self.options.sensitivity)
 
+    def idle(self, values: Values) -> bool:
+        """Where the film is not faded."""
+        return not float(values["strength"]) or not any(_curves(values))
+
     def findings(self, values: Values) -> tuple[Finding, ...]:
         """Fading, if it is corrected."""
         amount = float(values.get("amount", 0.0))
@@ -54,8 +58,7 @@ class Refade(Stage[RefadeOptions]):
         """Correct the core frames; a shot that is not faded comes back bit for bit."""
         pixels = batch.pixels[batch.core]
         strength = float(values["strength"])
-        names = ("tone",) * 3 if values["keep_tint"] else _CURVES[:3]
-        curves = [values.get(name) for name in names]
+        curves = _curves(values)
         if not strength or not any(curves):
             return pixels, torch.zeros((len(pixels), 1, *pixels.shape[2:]), dtype=torch.bool, device=pixels.device)
         result = pixels.clone()
@@ -63,6 +66,11 @@ class Refade(Stage[RefadeOptions]):
             if curve:
                 result[:, channel] = _through(curve, pixels[:, channel])
         return torch.lerp(pixels, result, strength)
+
+
+def _curves(values: Values) -> list[list[float] | None]:
+    """Of red, green and blue; None where one stays as it is."""
+    return [values.get(name) for name in (("tone",) * 3 if values["keep_tint"] else _CURVES[:3])]
 
 
 def _through(curve: list[float], values: torch.Tensor) -> torch.Tensor:

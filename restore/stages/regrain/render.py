@@ -45,6 +45,11 @@ class Regrain(Stage[RegrainOptions]):
         rest = {name: value for name, value in changes.items() if name != "noise"}
         return {**changes, **super().checked_edit(rest)}
 
+    def idle(self, values: Values) -> bool:
+        """Where there is no grain to put back."""
+        told = {**self.options.model_dump(), **values}
+        return not any(noise.is_there for noise in _grains(told, len(PLANES)))
+
     def open(self, device: Device, format: VideoFormat) -> None:
         """Nothing to load."""
 

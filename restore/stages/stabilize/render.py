@@ -51,6 +51,11 @@ class Stabilize(Stage[StabilizeOptions]):
         """What finds the weave."""
         return WeaveAnalyzer(self.options)
 
+    def idle(self, values: Values) -> bool:
+        """Where no weave was found, and nothing is cropped."""
+        still = "shift" not in values or not float(values.get("strength", self.options.strength))
+        return still and not self.options.crop
+
     def findings(self, values: Values) -> tuple[Finding, ...]:
         """Weave, along the worse of both axes."""
         size = max((float(value) for value in values.get("weave", [])), default=0.0)

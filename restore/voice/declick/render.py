@@ -60,10 +60,10 @@ class Declick(AudioStage[DeclickOptions]):
         glanced = torch.nonzero(corners[..., reach:-reach].any(2))
         if not len(glanced):
             return result
-        looked = [_looked(frames[tuple(some.T)], search) for some in glanced.split(_AT_ONCE)]
+        looked = [_looked(frames[tuple(some.T)], search) for some in _parts(glanced)]
         models, marks = (torch.cat(each) for each in zip(*looked, strict=True))
-        marked = marks.unflatten(1, (-1, block)).any(2) & corners[tuple(glanced.T)]
-        for some in torch.nonzero(marked[:, reach:-reach].any(1))[:, 0].split(_AT_ONCE):
+        marked = marks.view(len(marks), -1, block).any(2) & corners[tuple(glanced.T)]
+        for some in _parts(torch.nonzero(marked[:, reach:-reach].any(1))[:, 0]):
             at = tuple(glanced[some].T)
             repaired = _repaired(frames[at], models[some], marks[some], search)
             middles[at] = repaired[:, core // 2 : core // 2 + core]
@@ -74,6 +74,10 @@ class Declick(AudioStage[DeclickOptions]):
         order = min(64, max(32, rate // 1000))
         longest = max(2, round(self.options.longest * rate / 1000))
         return Search(rate, order, slice(order, size - order), longest, self.options.sensitivity)
+
+
+def _parts(rows: Tensor) -> list[Tensor]:
+    return [rows[first : first + _AT_ONCE] for first in range(0, len(rows), _AT_ONCE)]
 
 
 def _looked(frames: Tensor, search: Search) -> tuple[Tensor, Tensor]:

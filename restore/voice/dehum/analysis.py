@@ -74,7 +74,7 @@ class _Candidate:
         found = torch.zeros(len(nodes), channels, count, dtype=torch.complex64)
         if heard:
             found = sizes(lines, whole, hop, seconds, nodes, 8.0 / hop)
-        self.sizes += found.split(NODES)
+        self.sizes += found.view(len(wanted), NODES, channels, count)
         near = min(8, frames)
         before, behind = ((whole[at + near - 1] - whole[at]) / max(1, near - 1) for at in (0, frames - near))
         for place in wanted:

@@ -8,18 +8,26 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from restore.analysis.running import running_max
 from restore.frames import AudioBatch, AudioFormat
-from restore.pipeline.audio_contract import AudioAnalyzer, AudioStage, State
+from restore.pipeline.audio_contract import AudioAnalyzer, AudioStage, AudioWindow, State
 from restore.pipeline.contract import Device
 from restore.voice.dehum.analysis import MARGIN, NODES, HumAnalyzer, frame_sizes
 from restore.voice.dehum.options import DehumOptions
 
+_SILENCE_SECONDS = 0.02
+"""Zeros that last as long are digital silence."""
 _PIECE = 8192
 """Samples made at a time: what they take stays within a processor's cache."""
 
 
+def _silence(format: AudioFormat) -> int:
+    """Samples of zeros that are digital silence."""
+    return max(2, round(_SILENCE_SECONDS * format.rate))
+
+
 class Dehum(AudioStage[DehumOptions]):
-    """Subtracts a tone; needs no context."""
+    """Subtracts a tone, but not from digital silence: there it would be the only sound."""
 
     name = "dehum"
     version = 3
@@ -28,6 +36,11 @@ class Dehum(AudioStage[DehumOptions]):
     def analyzer(self) -> AudioAnalyzer:
         """What finds the hum."""
         return HumAnalyzer(self.options)
+
+    def window(self, format: AudioFormat) -> AudioWindow:
+        """What tells silence from a zero crossing."""
+        reach = _silence(format)
+        return AudioWindow(reach, reach)
 
     def open(self, device: Device, format: AudioFormat, state: State) -> None:
         """Take the hum from the plan."""
@@ -41,10 +54,16 @@ class Dehum(AudioStage[DehumOptions]):
         sound = batch.samples[:, :, batch.core].clone()
         if self._hertz is None:
             return sound
+        reach = _silence(batch.format)
+        near = batch.samples[:, :, batch.core.start - reach : batch.core.stop + reach]
+        # (..., n): whether there is nothing in the `reach` samples from n on; then whether n is one of such.
+        empty = 1 - running_max((near != 0).to(torch.uint8), reach)
+        silent = running_max(empty, reach)[..., 1:-1] > 0
         for place, start in enumerate(batch.starts):
             number = start // batch.format.chunk
             if number < len(self._lines):
-                sound[place] -= self.options.strength * self._hum(number, batch.format)
+                hum = self._hum(number, batch.format).masked_fill_(silent[place], 0.0)
+                sound[place] -= self.options.strength * hum
         return sound
 
     def _hum(self, number: int, format: AudioFormat) -> Tensor:
