@@ -10,10 +10,12 @@ memory for films of one length and of four times that.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -28,6 +30,10 @@ FRAMES = 48
 CLIPS = ("car-detection.mp4", "cockatoo.mp4", "asl", "orig.mp4", "carphone_pristine.mp4")
 SPEED_FRAMES = (96, 384)
 SIZE = (640, 480)
+LONG_FRAMES, LONG_SIZE = 960, (320, 240)
+"""Of the film that shows whether memory grows."""
+_EVERY = 0.25
+"""Seconds between two looks at memory."""
 
 
 def part(source: Path, target: Path, frames: int, size: tuple[int, int] | None = None) -> Path:
@@ -94,30 +100,54 @@ class Measured:
     """MiB."""
 
 
-_RUN = """
-import resource, sys, time
-started = time.monotonic()
-from restore.cli.main import main
-status = main(sys.argv[1:])
-used = resource.getrusage(resource.RUSAGE_SELF)
-print(time.monotonic() - started, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024)
-sys.exit(status)
-"""
+def tree(root: int) -> list[int]:
+    """A process and all below it."""
+    children: dict[int, list[int]] = {}
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            parent = int(path.read_text().rsplit(")", 1)[1].split()[1])
+            children.setdefault(parent, []).append(int(path.parent.name))
+    found = [root]
+    for process in found:
+        found += children.get(process, [])
+    return found
+
+
+def taken(process: int) -> tuple[float, float]:
+    """Its processor time so far, in seconds, and its memory in MiB, what is shared divided among those who share it."""
+    folder = Path(f"/proc/{process}")
+    try:
+        ticks = (folder / "stat").read_text().rsplit(")", 1)[1].split()[11:13]
+        memory = next(line for line in (folder / "smaps_rollup").read_text().splitlines() if line.startswith("Pss:"))
+    except (OSError, StopIteration):
+        return 0.0, 0.0
+    return sum(map(int, ticks)) / os.sysconf("SC_CLK_TCK"), int(memory.split()[1]) / 1024
 
 
 def measured(clip: Path, output: Path) -> Measured:
-    """One run of the command in a process of its own."""
-    words = [sys.executable, "-c", _RUN, "film", str(clip), str(output), "--no-upscale", "--quiet"]
-    ran = subprocess.run(words, env={**os.environ, "OMP_NUM_THREADS": "2"}, capture_output=True, text=True, check=True)
-    wall, cpu, peak = (float(word) for word in ran.stdout.split())
-    return Measured(wall, cpu, peak)
+    """One run of the command; its workers count. Linux only."""
+    words = [sys.executable, "-m", "restore", "film", str(clip), str(output), "--no-upscale", "--quiet"]
+    started = time.monotonic()
+    seconds: dict[int, float] = {}
+    peak = 0.0
+    with subprocess.Popen(words, env={**os.environ, "OMP_NUM_THREADS": "2"}) as running:
+        while running.poll() is None:
+            now = {process: taken(process) for process in tree(running.pid)}
+            peak = max(peak, sum(memory for _, memory in now.values()))
+            seconds.update({process: max(cpu, seconds.get(process, 0.0)) for process, (cpu, _) in now.items()})
+            time.sleep(_EVERY)
+    wall = time.monotonic() - started
+    if running.returncode:
+        raise SystemExit(f"restore film ended with {running.returncode}")
+    return Measured(wall, sum(seconds.values()), peak)
 
 
 def speed_rows(material: Path) -> Iterator[str]:
-    yield line("640x480", "frames a second", "of processor time", "peak memory") + "\n|---|---|---|---|"
-    for frames in SPEED_FRAMES:
+    yield line("film", "frames a second", "of processor time", "peak memory") + "\n|---|---|---|---|"
+    small = [(frames, LONG_SIZE) for frames in (SPEED_FRAMES[-1], LONG_FRAMES)]
+    for frames, size in [*((frames, SIZE) for frames in SPEED_FRAMES), *small]:
         with tempfile.TemporaryDirectory(prefix="bench-film-") as folder:
-            clip = part(material / "video" / "studio_feature_bw.mp4", Path(folder, "clip.mkv"), frames, SIZE)
+            clip = part(material / "video" / "studio_feature_bw.mp4", Path(folder, "clip.mkv"), frames, size)
             one = measured(clip, Path(folder, "done.mkv"))
         rates = (f"{frames / one.wall:.1f}", f"{frames / one.cpu:.1f}")
-        yield line(f"{frames} frames", *rates, f"{one.peak:.0f} MiB")
+        yield line(f"{size[0]}x{size[1]}, {frames} frames", *rates, f"{one.peak:.0f} MiB")

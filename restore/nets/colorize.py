@@ -180,7 +180,8 @@ class ColorizeNet(nn.Module):
             KeyError, ValueError, RuntimeError: not such a network's.
         """
         encoder = {key.removeprefix("encoder."): value for key, value in state.items() if key.startswith("encoder.")}
-        widths = (*(state[f"join.{i}.0.weight"].shape[0] for i in range(2)), state["join_lowest.0.weight"].shape[0])
+        high, middle = (state[f"join.{i}.0.weight"].shape[0] for i in range(2))
+        widths = (high, middle, state["join_lowest.0.weight"].shape[0])
         net = cls(state["cells"], EfficientNetLite.sized_by(encoder), widths)
         net.load_state_dict(dict(state))
         return net
