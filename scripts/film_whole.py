@@ -32,7 +32,7 @@ SPEED_FRAMES = (96, 384)
 SIZE = (640, 480)
 LONG_FRAMES, LONG_SIZE = 960, (320, 240)
 """Of the film that shows whether memory grows."""
-_EVERY = 0.25
+_EVERY = 1.0
 """Seconds between two looks at memory."""
 
 
