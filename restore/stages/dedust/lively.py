@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from restore.analysis.flow import Plane
-from restore.stages.dedust.judge import Labels
+from restore.stages.dedust.judge import Labels, boxes
 
 Flags = npt.NDArray[np.bool_]
 
@@ -55,11 +55,10 @@ def displaced(labels: Labels, dirt: Flags, difference: Plane, here: Plane) -> Fl
     areas = np.bincount(labels.ravel(), minlength=len(dirt))
     reach = max(2, round(_GAP_REACH * unit))
     rings = [cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * far + 1, 2 * far + 1)) for far in (reach, 2 * reach)]
-    for label in np.flatnonzero(dirt & (areas >= _GAP_AREA * unit * unit)):
-        rows, columns = np.nonzero(labels == label)
-        box = tuple(
-            slice(max(0, int(axis.min()) - 2 * reach), int(axis.max()) + 2 * reach + 1) for axis in (rows, columns)
-        )
+    wanted = dirt & (areas >= _GAP_AREA * unit * unit)
+    found = boxes(np.where(wanted[labels], labels, 0)) if wanted.any() else {}
+    for label, (rows, columns) in found.items():
+        box = tuple(slice(max(0, axis.start - 2 * reach), axis.stop + 2 * reach) for axis in (rows, columns))
         patch = labels[box] == label
         near, far = (cv2.dilate(patch.view(np.uint8), ring) > 0 for ring in rings)
         far &= ~near
